@@ -1,0 +1,459 @@
+//! What happens inside, as it happens, for those who watch: each a sentence with its reason.
+
+use alloc::borrow::Cow;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ConnId, ConsumerId, Generation, MemberId, Offset};
+use crate::refusal::Refusal;
+use crate::time::Time;
+use crate::view::{AttemptEnd, DeathReason};
+
+/// One thing that happened. `Display` tells it in a sentence.
+///
+/// The order of the variants is their number on the wire: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Activity<'a> {
+    /// A connection opened.
+    Connected {
+        /// Which one.
+        conn: ConnId,
+        /// What it is called.
+        #[serde(borrow)]
+        client: Cow<'a, str>,
+    },
+    /// A connection closed.
+    Disconnected {
+        /// Which one.
+        conn: ConnId,
+        /// What it was called.
+        #[serde(borrow)]
+        client: Cow<'a, str>,
+    },
+    /// An exchange, queue, topic, binding or group came, went or changed: look again.
+    TopologyChanged {
+        /// What, in words: "queue orders was declared".
+        #[serde(borrow)]
+        what: Cow<'a, str>,
+    },
+    /// A batch came to lie in a queue.
+    Enqueued {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The first message's offset.
+        base: Offset,
+        /// How many.
+        count: u32,
+        /// The publisher.
+        conn: ConnId,
+        /// The exchange it came through; empty: the default exchange, or none.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Its routing key.
+        #[serde(borrow)]
+        routing_key: Cow<'a, str>,
+    },
+    /// A batch came to lie in a partition.
+    Appended {
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The first record's offset.
+        base: Offset,
+        /// How many.
+        count: u32,
+        /// The publisher.
+        conn: ConnId,
+        /// The exchange it came through; empty: none.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Its routing key.
+        #[serde(borrow)]
+        routing_key: Cow<'a, str>,
+    },
+    /// A message was handed to a consumer.
+    Leased {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Which attempt.
+        attempt: u32,
+        /// Whose.
+        conn: ConnId,
+        /// Which consumer; None: a `Receive`.
+        consumer: Option<ConsumerId>,
+        /// Until when.
+        until: Time,
+    },
+    /// A lease was extended.
+    Extended {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Until when now.
+        until: Time,
+    },
+    /// An attempt failed; the message is ready again, now or later.
+    Returned {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Which attempt.
+        attempt: u32,
+        /// Of how many; None: no maximum.
+        deliveries_max: Option<u32>,
+        /// Who had it.
+        conn: ConnId,
+        /// How it ended.
+        end: AttemptEnd,
+        /// When it is ready; None: now.
+        ready_at: Option<Time>,
+    },
+    /// A delayed message became ready.
+    Due {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+    },
+    /// A message was acknowledged and is gone.
+    Acked {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Which attempt did it.
+        attempt: u32,
+        /// Whose.
+        conn: ConnId,
+    },
+    /// A message died and lies in the dead-letter queue.
+    DeadLettered {
+        /// The queue it died in.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Its offset there.
+        offset: Offset,
+        /// How many attempts it had.
+        attempts: u32,
+        /// Why.
+        reason: DeathReason,
+        /// The dead-letter queue.
+        #[serde(borrow)]
+        to: Cow<'a, str>,
+        /// Its offset there.
+        to_offset: Offset,
+    },
+    /// A message was rejected where there is no dead-letter queue, or purged, and is gone.
+    Dropped {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Whether by a purge.
+        purged: bool,
+    },
+    /// A message was moved out of a dead-letter queue.
+    Redriven {
+        /// From this queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// From this offset.
+        offset: Offset,
+        /// To this queue.
+        #[serde(borrow)]
+        to: Cow<'a, str>,
+        /// To this offset.
+        to_offset: Offset,
+        /// Whether its body was changed.
+        mended: bool,
+    },
+    /// A member came into a group.
+    MemberJoined {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member.
+        member: MemberId,
+        /// Its connection.
+        conn: ConnId,
+    },
+    /// A member left a group or was put out.
+    MemberLeft {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member.
+        member: MemberId,
+        /// Its connection.
+        conn: ConnId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A partition went to a member.
+    PartitionAssigned {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The group's generation.
+        generation: Generation,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The member.
+        member: MemberId,
+        /// From where it reads.
+        position: Offset,
+        /// How many of those records had been read before, by a member that did not commit them.
+        again: u64,
+    },
+    /// A member read records: its position moved.
+    Polled {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member.
+        member: MemberId,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The first record's offset.
+        from: Offset,
+        /// The offset after the last.
+        to: Offset,
+    },
+    /// A group committed.
+    Committed {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// What was committed before.
+        from: Option<Offset>,
+        /// The next offset to read now.
+        to: Offset,
+        /// Who did; None: a reset.
+        member: Option<MemberId>,
+    },
+    /// A member moved its own position.
+    Sought {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member.
+        member: MemberId,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The next offset to poll.
+        to: Offset,
+    },
+    /// A request was refused.
+    Refused {
+        /// Whose.
+        conn: ConnId,
+        /// Why.
+        #[serde(borrow)]
+        refusal: Refusal<'a>,
+    },
+}
+
+/// Why a member is no longer in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeaveReason {
+    /// It said so.
+    Left,
+    /// Its connection closed.
+    Disconnected,
+    /// It was silent for its session timeout.
+    SessionTimeout,
+    /// Its topic was deleted.
+    TopicDeleted,
+}
+
+struct Plural(u64, &'static str);
+
+impl fmt::Display for Plural {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+struct Via<'a>(&'a str, &'a str);
+
+impl fmt::Display for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            ("", _) => Ok(()),
+            (exchange, "") => write!(f, " through exchange {exchange}"),
+            (exchange, key) => write!(f, " through exchange {exchange} with key {key}"),
+        }
+    }
+}
+
+impl fmt::Display for AttemptEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AttemptEnd::Expired => "its lease ran out",
+            AttemptEnd::Nacked => "its consumer gave it back",
+            AttemptEnd::Rejected => "its consumer rejected it",
+            AttemptEnd::Disconnected => "its consumer's connection closed",
+        })
+    }
+}
+
+impl fmt::Display for DeathReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeathReason::DeliveriesExhausted => "it reached its maximum of deliveries",
+            DeathReason::Rejected => "a consumer rejected it",
+        })
+    }
+}
+
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LeaveReason::Left => "it left",
+            LeaveReason::Disconnected => "its connection closed",
+            LeaveReason::SessionTimeout => "it was silent for its session timeout",
+            LeaveReason::TopicDeleted => "its topic was deleted",
+        })
+    }
+}
+
+impl fmt::Display for Activity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Activity::Connected { conn, client } => write!(f, "{conn} connected: {client}"),
+            Activity::Disconnected { conn, client } => write!(f, "{conn} disconnected: {client}"),
+            Activity::TopologyChanged { what } => f.write_str(what),
+            Activity::Enqueued { queue, base, count, conn, exchange, routing_key } => write!(
+                f,
+                "queue {queue} got {} from offset {base}, published by {conn}{}",
+                Plural(u64::from(*count), "message"),
+                Via(exchange, routing_key)
+            ),
+            Activity::Appended { topic, partition, base, count, conn, exchange, routing_key } => {
+                write!(
+                    f,
+                    "topic {topic}/{partition} got {} from offset {base}, published by {conn}{}",
+                    Plural(u64::from(*count), "record"),
+                    Via(exchange, routing_key)
+                )
+            }
+            Activity::Leased { queue, offset, attempt, conn, until, .. } => write!(
+                f,
+                "{queue}@{offset} delivered to {conn}, attempt {attempt}, leased until {until}"
+            ),
+            Activity::Extended { queue, offset, until } => {
+                write!(f, "{queue}@{offset}: lease extended until {until}")
+            }
+            Activity::Returned { queue, offset, attempt, deliveries_max, conn, end, ready_at } => {
+                write!(f, "{queue}@{offset} returned from {conn}: {end}, attempt {attempt}")?;
+                if let Some(max) = deliveries_max {
+                    write!(f, " of {max}")?;
+                }
+                match ready_at {
+                    Some(at) => write!(f, "; ready again at {at}"),
+                    None => f.write_str("; ready again"),
+                }
+            }
+            Activity::Due { queue, offset } => {
+                write!(f, "{queue}@{offset} is ready: its delay ended")
+            }
+            Activity::Acked { queue, offset, attempt, conn } => {
+                write!(f, "{queue}@{offset} acknowledged by {conn}, attempt {attempt}")
+            }
+            Activity::DeadLettered { queue, offset, attempts, reason, to, to_offset } => write!(
+                f,
+                "{queue}@{offset} died after {}: {reason}; it lies in {to}@{to_offset}",
+                Plural(u64::from(*attempts), "attempt")
+            ),
+            Activity::Dropped { queue, offset, purged: true } => {
+                write!(f, "{queue}@{offset} was purged")
+            }
+            Activity::Dropped { queue, offset, purged: false } => write!(
+                f,
+                "{queue}@{offset} was rejected and dropped: {queue} has no dead-letter queue"
+            ),
+            Activity::Redriven { queue, offset, to, to_offset, mended } => {
+                let mended = if *mended { ", mended" } else { "" };
+                write!(f, "{queue}@{offset} redriven to {to}@{to_offset}{mended}")
+            }
+            Activity::MemberJoined { group, member, conn } => {
+                write!(f, "{member} ({conn}) joined group {group}")
+            }
+            Activity::MemberLeft { group, member, conn, reason } => {
+                write!(f, "{member} ({conn}) is out of group {group}: {reason}")
+            }
+            Activity::PartitionAssigned {
+                group,
+                generation,
+                topic,
+                partition,
+                member,
+                position,
+                again,
+            } => {
+                write!(
+                    f,
+                    "{topic}/{partition} assigned to {member} of {group} from offset {position}, \
+                     generation {generation}"
+                )?;
+                if *again > 0 {
+                    write!(
+                        f,
+                        "; {} read but not committed before will be delivered again",
+                        Plural(*again, "record")
+                    )?;
+                }
+                Ok(())
+            }
+            Activity::Polled { group, member, topic, partition, from, to } => write!(
+                f,
+                "{member} of {group} read {} of {topic}/{partition} from offset {from}",
+                Plural(to.0.saturating_sub(from.0), "record")
+            ),
+            Activity::Committed { group, topic, partition, from, to, member } => {
+                match member {
+                    Some(member) => write!(f, "{member} of {group} committed")?,
+                    None => write!(f, "group {group} was reset:")?,
+                }
+                match from {
+                    Some(from) => write!(f, " {topic}/{partition} from {from} to {to}"),
+                    None => write!(f, " {topic}/{partition} to {to}, for the first time"),
+                }
+            }
+            Activity::Sought { group, member, topic, partition, to } => {
+                write!(f, "{member} of {group} moved its position in {topic}/{partition} to {to}")
+            }
+            Activity::Refused { conn, refusal } => write!(f, "{conn} was refused: {refusal}"),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a connection is told.
+
+use alloc::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::activity::Activity;
+use crate::id::{Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, Tag};
+use crate::record::{RawRecord, Records};
+use crate::refusal::Refusal;
+use crate::time::Time;
+use crate::view::View;
+
+/// Everything a connection can be told. `tag` is the request's that it answers.
+///
+/// The order of the variants is their number on the wire: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event<'a> {
+    /// The connection is open.
+    Opened {
+        /// The connection's own number.
+        conn: ConnId,
+        /// The broker's life; leases of another are stale.
+        epoch: Epoch,
+        /// The broker's time.
+        now: Time,
+    },
+    /// The request was done.
+    Done {
+        /// Of the request.
+        tag: Tag,
+    },
+    /// The request was done, to so many messages.
+    Count {
+        /// Of the request.
+        tag: Tag,
+        /// How many.
+        count: u64,
+    },
+    /// The request was refused and changed nothing.
+    Refused {
+        /// Of the request; zero for bytes that were no request.
+        tag: Tag,
+        /// Why.
+        #[serde(borrow)]
+        refusal: Refusal<'a>,
+    },
+    /// The batch is stored, as durable as the driver promises, wherever it was routed to.
+    Published {
+        /// Of the request.
+        tag: Tag,
+        /// Where it lies. A topic's batch may be split over partitions.
+        #[serde(borrow)]
+        appends: Cow<'a, [Append]>,
+    },
+    /// The consumer is there.
+    Consuming {
+        /// Of the request.
+        tag: Tag,
+        /// What its deliveries will name.
+        consumer: ConsumerId,
+    },
+    /// The consumer is gone because its queue is.
+    Cancelled {
+        /// Which one.
+        consumer: ConsumerId,
+    },
+    /// Messages for a consumer.
+    Delivered {
+        /// Which one.
+        consumer: ConsumerId,
+        /// The messages, in the queue's order.
+        #[serde(borrow)]
+        deliveries: Cow<'a, [Delivery<'a>]>,
+    },
+    /// Messages that were asked for.
+    Received {
+        /// Of the request.
+        tag: Tag,
+        /// The messages; none if the wait ended without.
+        #[serde(borrow)]
+        deliveries: Cow<'a, [Delivery<'a>]>,
+    },
+    /// Leases were settled or extended, except the stale ones.
+    Settled {
+        /// Of the request.
+        tag: Tag,
+        /// How many were not stale.
+        count: u32,
+        /// Those that ended before: their messages are or will be delivered again.
+        #[serde(borrow)]
+        stale: Cow<'a, [LeaseId]>,
+    },
+    /// The member is in its group.
+    Joined {
+        /// Of the request.
+        tag: Tag,
+        /// What its requests name.
+        member: MemberId,
+    },
+    /// What the member reads from now on.
+    Assigned {
+        /// Which member.
+        member: MemberId,
+        /// The group's new generation.
+        generation: Generation,
+        /// All of its partitions, not only what is new.
+        #[serde(borrow)]
+        partitions: Cow<'a, [Assignment<'a>]>,
+    },
+    /// The member is no longer in its group: its session timed out, or its topic is gone.
+    Expelled {
+        /// Which member.
+        member: MemberId,
+    },
+    /// Records for a member.
+    Polled {
+        /// Of the request.
+        tag: Tag,
+        /// Runs of records, each of one partition; none if the wait ended without.
+        #[serde(borrow)]
+        batches: Cow<'a, [Fetched<'a>]>,
+    },
+    /// Records of a partition.
+    ReadDone {
+        /// Of the request.
+        tag: Tag,
+        /// The log's first offset, and the one after its last.
+        start: Offset,
+        /// The offset after the log's last.
+        end: Offset,
+        /// The records; None if there is none from there on.
+        #[serde(borrow)]
+        batch: Option<Fetched<'a>>,
+    },
+    /// A view that was asked for.
+    Inspected {
+        /// Of the request.
+        tag: Tag,
+        /// The view.
+        #[serde(borrow)]
+        view: View<'a>,
+    },
+    /// Something happened, for those who watch.
+    Activity {
+        /// When.
+        at: Time,
+        /// What.
+        #[serde(borrow)]
+        activity: Activity<'a>,
+    },
+}
+
+/// One message in the hands of a consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery<'a> {
+    /// The right to settle it.
+    pub lease: LeaseId,
+    /// Which attempt this is, from 1. Attempts survive restarts.
+    pub attempt: u32,
+    /// When the lease ends.
+    pub deadline: Time,
+    /// The message.
+    #[serde(borrow)]
+    pub record: RawRecord<'a>,
+}
+
+/// A partition and where its member begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment<'a> {
+    /// Which topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Which partition.
+    pub partition: u32,
+    /// The next offset that a poll will read.
+    pub position: Offset,
+}
+
+/// Consecutive records of one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched<'a> {
+    /// Which topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Which partition.
+    pub partition: u32,
+    /// The offset of the first record.
+    pub base: Offset,
+    /// When they were appended.
+    pub appended_at: Time,
+    /// The records.
+    #[serde(borrow)]
+    pub records: Records<'a>,
+}

@@ -1,0 +1,226 @@
+//! What has become true and has to stay so: what the journal keeps, and the only thing that
+//! changes durable state.
+
+use alloc::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Append, Epoch, Generation, GroupId, Offset, Place, QueueId, TopicId};
+use crate::record::{RawRecord, Records};
+use crate::request::{Destination, ExchangeKind, QueuePolicy};
+use crate::time::Time;
+use crate::view::{AttemptEnd, DeathReason};
+
+/// One durable change. [`crate::Broker::restore`] makes it, live and at recovery alike.
+///
+/// The order of the variants is their number in the journal: new ones go to the end, and the fields
+/// of those that are here never change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact<'a> {
+    /// The broker began another life; leases of the ones before are stale.
+    Started {
+        /// Which.
+        epoch: Epoch,
+    },
+    /// An exchange came to be.
+    ExchangeDeclared {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it routes.
+        kind: ExchangeKind,
+    },
+    /// An exchange went, with every binding from and to it.
+    ExchangeDeleted {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// A queue came to be.
+    QueueDeclared {
+        /// Its number.
+        id: QueueId,
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it treats its messages.
+        #[serde(borrow)]
+        policy: QueuePolicy<'a>,
+    },
+    /// A queue went, with its messages and every binding to it.
+    QueueDeleted {
+        /// Which.
+        id: QueueId,
+    },
+    /// A topic came to be.
+    TopicCreated {
+        /// Its number.
+        id: TopicId,
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How many partitions.
+        partitions: u32,
+    },
+    /// A topic went, with its records, every binding to it and the offsets committed on it.
+    TopicDeleted {
+        /// Which.
+        id: TopicId,
+    },
+    /// A binding came to be.
+    Bound {
+        /// The exchange.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// Routing key or pattern.
+        #[serde(borrow)]
+        pattern: Cow<'a, str>,
+    },
+    /// A binding went.
+    Unbound {
+        /// The exchange.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// Routing key or pattern.
+        #[serde(borrow)]
+        pattern: Cow<'a, str>,
+    },
+    /// A batch came to lie in one or more logs: in all of them, or, if this fact is lost, in none.
+    Published {
+        /// When.
+        at: Time,
+        /// Where, and at which offsets.
+        #[serde(borrow)]
+        appends: Cow<'a, [Append]>,
+        /// The batch, once for all of them.
+        #[serde(borrow)]
+        records: Records<'a>,
+    },
+    /// Messages were acknowledged, dropped or purged: they are gone from their queue.
+    Settled {
+        /// Which queue.
+        queue: QueueId,
+        /// Which messages.
+        #[serde(borrow)]
+        offsets: Cow<'a, [Offset]>,
+    },
+    /// An attempt at a message ended without an acknowledgement.
+    AttemptEnded {
+        /// Which queue.
+        queue: QueueId,
+        /// Which message.
+        offset: Offset,
+        /// When.
+        at: Time,
+        /// How.
+        end: AttemptEnd,
+        /// The client that had it.
+        #[serde(borrow)]
+        client: Cow<'a, str>,
+        /// When it is ready again, if that is later than now.
+        ready_at: Time,
+    },
+    /// A message died: it is gone from its queue and lies in another, in one step.
+    DeadLettered {
+        /// Its queue.
+        queue: QueueId,
+        /// Its offset.
+        offset: Offset,
+        /// When.
+        at: Time,
+        /// Why.
+        reason: DeathReason,
+        /// Where it lies now.
+        to: QueueId,
+        /// Its offset there.
+        to_offset: Offset,
+        /// The message, with this death added to its history.
+        #[serde(borrow)]
+        record: RawRecord<'a>,
+    },
+    /// A message was moved from one queue to another, in one step.
+    Redriven {
+        /// From this queue.
+        queue: QueueId,
+        /// From this offset.
+        offset: Offset,
+        /// When.
+        at: Time,
+        /// To this queue.
+        to: QueueId,
+        /// To this offset.
+        to_offset: Offset,
+        /// The message, perhaps mended.
+        #[serde(borrow)]
+        record: RawRecord<'a>,
+    },
+    /// A group came to be.
+    GroupCreated {
+        /// Its number.
+        id: GroupId,
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// A group's assignment changed; the generation never goes back, not even over a restart.
+    Rebalanced {
+        /// Which group.
+        group: GroupId,
+        /// Its generation now.
+        generation: Generation,
+    },
+    /// A group committed an offset.
+    Committed {
+        /// Which group.
+        group: GroupId,
+        /// Which topic.
+        topic: TopicId,
+        /// Which partition.
+        partition: u32,
+        /// The next offset to read.
+        offset: Offset,
+        /// When.
+        at: Time,
+    },
+    /// A group went, with its offsets.
+    GroupDeleted {
+        /// Which.
+        id: GroupId,
+    },
+    /// Only in snapshots: a log goes on from here, because what was before is gone.
+    LogStarts {
+        /// Which log.
+        place: Place,
+        /// The next offset to append.
+        next: Offset,
+    },
+    /// Only in snapshots: the numbers that are given next, so that none is given twice.
+    NumbersFrom {
+        /// To a queue.
+        queue: QueueId,
+        /// To a topic.
+        topic: TopicId,
+        /// To a group.
+        group: GroupId,
+    },
+    /// Only in snapshots: what is known of a message beside its record.
+    MessageState {
+        /// Which queue.
+        queue: QueueId,
+        /// Which message.
+        offset: Offset,
+        /// Its failed attempts.
+        attempts_failed: u32,
+        /// When it is ready.
+        ready_at: Time,
+        /// The newest of its failed attempts: number, time, end and client.
+        #[serde(borrow)]
+        attempts: Cow<'a, [(u32, Time, AttemptEnd, Cow<'a, str>)]>,
+    },
+}

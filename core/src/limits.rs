@@ -1,0 +1,102 @@
+//! A bound for everything that could grow, and the relations between the bounds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Span;
+
+/// Bytes of a name: of an exchange, queue, topic or group, and of a routing key (AMQP's limit).
+pub const NAME_BYTES_MAX: usize = 255;
+/// Records in one published batch.
+pub const BATCH_RECORDS_MAX: usize = 4_096;
+/// Headers on one record.
+pub const HEADERS_MAX: usize = 64;
+/// Things that expire in one `apply`; if more is due, `deadline()` is already past.
+pub const EXPIRIES_PER_APPLY_MAX: usize = 1_024;
+/// Messages in one `Delivered` or `Received` event.
+pub const DELIVERIES_PER_EVENT_MAX: usize = 256;
+/// Leases in one `Ack`, `Nack`, `Reject` or `Extend`.
+pub const LEASES_PER_REQUEST_MAX: usize = 4_096;
+/// Messages that one `Peek` shows, and that one `Redrive` moves.
+pub const PEEK_MAX: usize = 1_024;
+/// Attempts remembered for one message, and deaths remembered in one message: the newest.
+pub const HISTORY_MAX: usize = 16;
+/// Exchanges that one publish may pass through.
+pub const EXCHANGE_HOPS_MAX: usize = 64;
+/// Words in a routing key or a binding pattern of a topic exchange.
+pub const ROUTING_WORDS_MAX: usize = 32;
+/// Topics that one member may subscribe to.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// The longest lease: twelve hours, as in SQS.
+pub const VISIBILITY_MAX: Span = Span::from_secs(12 * 60 * 60);
+/// The longest that a `Receive` or `Poll` waits. SQS allows 20 s; a minute serves Kafka's clients.
+pub const WAIT_MAX: Span = Span::from_secs(60);
+/// The longest session timeout of a group's member (Kafka's `group.max.session.timeout.ms`).
+pub const SESSION_TIMEOUT_MAX: Span = Span::from_secs(30 * 60);
+/// The shortest session timeout of a group's member. Kafka allows no less than 6 s by default,
+/// to spare a remote broker; a broker in the page or in a test may detect a crash sooner.
+pub const SESSION_TIMEOUT_MIN: Span = Span::from_millis(100);
+/// A member's session timeout where it names none (Kafka's default since 3.0).
+pub const SESSION_TIMEOUT_DEFAULT: Span = Span::from_secs(45);
+/// How long a delivery is leased where neither consumer nor queue says (SQS's default).
+pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
+
+const _: () = assert!(DELIVERIES_PER_EVENT_MAX <= BATCH_RECORDS_MAX);
+const _: () = assert!(LEASES_PER_REQUEST_MAX >= DELIVERIES_PER_EVENT_MAX);
+const _: () = assert!(SESSION_TIMEOUT_MIN.0 < SESSION_TIMEOUT_DEFAULT.0);
+const _: () = assert!(SESSION_TIMEOUT_DEFAULT.0 <= SESSION_TIMEOUT_MAX.0);
+const _: () = assert!(VISIBILITY_DEFAULT.0 <= VISIBILITY_MAX.0);
+
+/// The bounds that whoever runs a broker may choose. Each is refused by its own name when reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Bytes of one record: key, headers and body.
+    pub record_bytes_max: u32,
+    /// Bytes of one published batch, and of one read.
+    pub batch_bytes_max: u32,
+    /// Bytes of all records that the broker holds; beyond it publishes are refused.
+    pub stored_bytes_max: u64,
+    /// Messages in one queue that are not settled, where the queue's policy names no other bound.
+    pub queue_messages_max: u64,
+    /// Exchanges, the five built-in ones aside.
+    pub exchanges_max: u32,
+    /// Queues.
+    pub queues_max: u32,
+    /// Topics.
+    pub topics_max: u32,
+    /// Partitions of one topic.
+    pub partitions_max: u32,
+    /// Bindings of all exchanges together.
+    pub bindings_max: u32,
+    /// Consumer groups.
+    pub groups_max: u32,
+    /// Members of one group.
+    pub members_max: u32,
+    /// Open connections.
+    pub connections_max: u32,
+    /// Consumers, members and waiting requests of one connection.
+    pub consumers_per_connection_max: u32,
+    /// Unsettled deliveries that one consumer may ask for.
+    pub prefetch_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            record_bytes_max: 1 << 20,
+            batch_bytes_max: 8 << 20,
+            stored_bytes_max: 1 << 30,
+            queue_messages_max: 10_000_000,
+            exchanges_max: 10_000,
+            queues_max: 100_000,
+            topics_max: 10_000,
+            partitions_max: 1_024,
+            bindings_max: 100_000,
+            groups_max: 10_000,
+            members_max: 1_024,
+            connections_max: 65_536,
+            consumers_per_connection_max: 1_024,
+            prefetch_max: 65_535,
+        }
+    }
+}

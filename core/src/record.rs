@@ -1,0 +1,575 @@
+//! Records and batches of them, in the one encoding that requests, facts, the journal, deliveries
+//! and reads share, so that a batch is encoded once by its producer and handed on as it is.
+//!
+//! ```text
+//! batch     u32 count ┃ u32 end[count] ┃ record[count]        end: from the first record's first byte
+//! record    u8 flags ┃ key? ┃ headers? ┃ timestamp? ┃ body     body: the rest
+//!   key        (flag 1)  u16 length, bytes
+//!   headers    (flag 2)  u8 count, then each: u8 length, name (UTF-8), u32 length, value
+//!   timestamp  (flag 4)  u64 nanoseconds
+//! ```
+//!
+//! All numbers are little-endian. Flags that are not named here are refused, so that a field can
+//! be added without being misread.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use serde::de::Error as _;
+use serde::ser::{SerializeSeq, SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits::{BATCH_RECORDS_MAX, HEADERS_MAX, NAME_BYTES_MAX};
+use crate::time::Time;
+
+const KEY: u8 = 1;
+const HEADERS: u8 = 2;
+const TIMESTAMP: u8 = 4;
+const FLAGS: u8 = KEY | HEADERS | TIMESTAMP;
+
+/// Why bytes are not a batch or a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The bytes end inside what they announce.
+    Short,
+    /// The batch announces no record, or more than [`BATCH_RECORDS_MAX`].
+    Count,
+    /// The ends of the records do not rise, or do not end where the bytes end.
+    Ends,
+    /// A flag is set that this version does not know.
+    Flags(u8),
+    /// A header's name is empty, not UTF-8, or there are more than [`HEADERS_MAX`].
+    Header,
+    /// A key is longer than its length can say.
+    Key,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Malformed::Short => f.write_str("the bytes end inside a record"),
+            Malformed::Count => write!(f, "a batch has 1 to {BATCH_RECORDS_MAX} records"),
+            Malformed::Ends => f.write_str("the records' ends do not rise to the batch's own end"),
+            Malformed::Flags(flags) => {
+                write!(f, "record flags {flags:#04x}: only {FLAGS:#04x} are known")
+            }
+            Malformed::Header => {
+                write!(
+                    f,
+                    "a record has at most {HEADERS_MAX} headers with UTF-8 names of 1 to 255 bytes"
+                )
+            }
+            Malformed::Key => f.write_str("a key has at most 65,535 bytes"),
+        }
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// One record's parts, borrowed from where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Record<'a> {
+    /// What picks the partition, and what compaction keeps the latest of.
+    pub key: Option<&'a [u8]>,
+    /// Names and values, in the producer's order.
+    pub headers: Headers<'a>,
+    /// When the producer says it happened.
+    pub timestamp: Option<Time>,
+    /// The message itself: opaque.
+    pub body: &'a [u8],
+}
+
+/// The headers of a record, already checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Headers<'a> {
+    count: u8,
+    bytes: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Each name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let mut rest = Reader(self.bytes);
+        (0..self.count).map_while(move |_| rest.header().ok())
+    }
+
+    /// The first value under `name`.
+    pub fn find(&self, name: &str) -> Option<&'a [u8]> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+}
+
+/// Reads the parts of an encoding from the front of what is left.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or(Malformed::Short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        Ok(self.take(N)?.try_into().expect("take gives N bytes"))
+    }
+
+    fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    fn u16(&mut self) -> Result<usize, Malformed> {
+        Ok(usize::from(u16::from_le_bytes(self.array()?)))
+    }
+
+    fn u32(&mut self) -> Result<usize, Malformed> {
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn header(&mut self) -> Result<(&'a str, &'a [u8]), Malformed> {
+        let name_len = usize::from(self.u8()?);
+        let name = core::str::from_utf8(self.take(name_len)?).map_err(|_| Malformed::Header)?;
+        if name.is_empty() {
+            return Err(Malformed::Header);
+        }
+        let value_len = self.u32()?;
+        Ok((name, self.take(value_len)?))
+    }
+}
+
+/// One record as it is encoded: checked, not copied.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawRecord<'a>(Cow<'a, [u8]>);
+
+impl<'a> RawRecord<'a> {
+    /// Checks that `bytes` are one record.
+    pub fn parse(bytes: &'a [u8]) -> Result<RawRecord<'a>, Malformed> {
+        parse(bytes).map(|_| RawRecord(Cow::Borrowed(bytes)))
+    }
+
+    /// Encodes a record.
+    pub fn encode<'h>(
+        key: Option<&[u8]>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        timestamp: Option<Time>,
+        body: &[u8],
+    ) -> Result<RawRecord<'static>, Malformed> {
+        let mut bytes = Vec::with_capacity(16 + body.len());
+        encode(&mut bytes, key, headers, timestamp, body)?;
+        Ok(RawRecord(Cow::Owned(bytes)))
+    }
+
+    /// Its parts.
+    pub fn record(&self) -> Record<'_> {
+        parse(&self.0).expect("a RawRecord was checked when it was made")
+    }
+
+    /// The bytes it is encoded as.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RawRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.record().fmt(f)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
+    let mut reader = Reader(bytes);
+    let flags = reader.u8()?;
+    if flags & !FLAGS != 0 {
+        return Err(Malformed::Flags(flags));
+    }
+    let mut record = Record::default();
+    if flags & KEY != 0 {
+        let len = reader.u16()?;
+        record.key = Some(reader.take(len)?);
+    }
+    if flags & HEADERS != 0 {
+        let count = reader.u8()?;
+        if usize::from(count) > HEADERS_MAX {
+            return Err(Malformed::Header);
+        }
+        let from = reader.0;
+        for _ in 0..count {
+            reader.header()?;
+        }
+        record.headers = Headers { count, bytes: &from[..from.len() - reader.0.len()] };
+    }
+    if flags & TIMESTAMP != 0 {
+        record.timestamp = Some(Time(u64::from_le_bytes(reader.array()?)));
+    }
+    record.body = reader.0;
+    Ok(record)
+}
+
+fn encode<'h>(
+    out: &mut Vec<u8>,
+    key: Option<&[u8]>,
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    timestamp: Option<Time>,
+    body: &[u8],
+) -> Result<(), Malformed> {
+    let at = out.len();
+    out.push(0);
+    if let Some(key) = key {
+        let len = u16::try_from(key.len()).map_err(|_| Malformed::Key)?;
+        out[at] |= KEY;
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(key);
+    }
+    let count_at = out.len();
+    let mut count = 0u8;
+    for (name, value) in headers {
+        if count == 0 {
+            out[at] |= HEADERS;
+            out.push(0);
+        }
+        if !(1..=NAME_BYTES_MAX).contains(&name.len()) || usize::from(count) == HEADERS_MAX {
+            return Err(Malformed::Header);
+        }
+        count += 1;
+        out[count_at] = count;
+        out.push(name.len() as u8);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        out.extend_from_slice(value);
+    }
+    if let Some(Time(nanos)) = timestamp {
+        out[at] |= TIMESTAMP;
+        out.extend_from_slice(&nanos.to_le_bytes());
+    }
+    out.extend_from_slice(body);
+    Ok(())
+}
+
+/// A batch of records in its encoding: borrowed, or shared without a copy.
+#[derive(Clone)]
+pub struct Records<'a>(Chunk<'a>);
+
+#[derive(Clone)]
+enum Chunk<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl<'a> Records<'a> {
+    /// Checks that `bytes` are a batch, and every record in it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Records<'a>, Malformed> {
+        check(bytes)?;
+        Ok(Records(Chunk::Borrowed(bytes)))
+    }
+
+    /// The same for bytes that are shared; keeping the batch then copies nothing.
+    pub fn parse_shared(bytes: Bytes) -> Result<Records<'static>, Malformed> {
+        check(&bytes)?;
+        Ok(Records(Chunk::Shared(bytes)))
+    }
+
+    /// If this batch was borrowed from within `frame`, share `frame`'s memory instead, so that
+    /// keeping the batch copies nothing.
+    pub fn share_with(&mut self, frame: &Bytes) {
+        if let Chunk::Borrowed(bytes) = self.0 {
+            let (from, start) = (bytes.as_ptr() as usize, frame.as_ptr() as usize);
+            if from >= start && from + bytes.len() <= start + frame.len() {
+                self.0 = Chunk::Shared(frame.slice_ref(bytes));
+            }
+        }
+    }
+
+    /// The batch with memory of its own or shared, for keeping.
+    pub fn to_shared(&self) -> Records<'static> {
+        Records(Chunk::Shared(match &self.0 {
+            Chunk::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Chunk::Shared(bytes) => bytes.clone(),
+        }))
+    }
+
+    /// The bytes it is encoded as.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Chunk::Borrowed(bytes) => bytes,
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
+
+    /// How many records it has: at least one.
+    pub fn count(&self) -> u32 {
+        word(self.as_bytes(), 0)
+    }
+
+    /// The record at `index`, if there are that many.
+    pub fn raw(&self, index: u32) -> Option<RawRecord<'_>> {
+        self.slice(index).map(|bytes| RawRecord(Cow::Borrowed(bytes)))
+    }
+
+    /// The parts of the record at `index`, if there are that many.
+    pub fn record(&self, index: u32) -> Option<Record<'_>> {
+        self.slice(index).map(|bytes| parse(bytes).expect("a batch was checked when it was made"))
+    }
+
+    /// The parts of every record.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        (0..self.count()).map_while(|i| self.record(i))
+    }
+
+    /// Bytes of the largest record.
+    pub fn record_bytes_max(&self) -> usize {
+        (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)
+    }
+
+    /// The `take` records from `skip` on: this batch itself if that is all of it, a copy otherwise.
+    /// None if that is no record.
+    pub fn part(&self, skip: u32, take: u32) -> Option<Records<'_>> {
+        let count = self.count();
+        let end = skip.saturating_add(take).min(count);
+        if skip >= end {
+            return None;
+        }
+        if skip == 0 && end == count {
+            return Some(self.clone());
+        }
+        let mut batch = Batch::new();
+        for index in skip..end {
+            batch.push_raw(self.slice(index).expect("index is below count"));
+        }
+        batch.finish()
+    }
+
+    fn slice(&self, index: u32) -> Option<&[u8]> {
+        let bytes = self.as_bytes();
+        let count = word(bytes, 0);
+        if index >= count {
+            return None;
+        }
+        let body = 4 + 4 * count as usize;
+        let from = if index == 0 { 0 } else { word(bytes, index as usize) as usize };
+        let to = word(bytes, index as usize + 1) as usize;
+        Some(&bytes[body + from..body + to])
+    }
+}
+
+impl PartialEq for Records<'_> {
+    fn eq(&self, other: &Records<'_>) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Records<'_> {}
+
+impl fmt::Debug for Records<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+fn word(bytes: &[u8], index: usize) -> u32 {
+    u32::from_le_bytes(bytes[4 * index..4 * index + 4].try_into().expect("four bytes"))
+}
+
+fn check(bytes: &[u8]) -> Result<(), Malformed> {
+    let mut reader = Reader(bytes);
+    let count = reader.u32()?;
+    if count == 0 || count > BATCH_RECORDS_MAX {
+        return Err(Malformed::Count);
+    }
+    let mut ends = Reader(reader.take(4 * count)?);
+    let mut from = 0;
+    for _ in 0..count {
+        let end = ends.u32()?;
+        let record = end.checked_sub(from).ok_or(Malformed::Ends)?;
+        parse(reader.take(record)?)?;
+        from = end;
+    }
+    if reader.0.is_empty() { Ok(()) } else { Err(Malformed::Ends) }
+}
+
+/// Builds a batch, record by record.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    ends: Vec<u32>,
+    records: Vec<u8>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// How many records it has so far.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has none yet.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of its records so far.
+    pub fn record_bytes(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Adds a record; if it is malformed, the batch stays as it was.
+    pub fn push<'h>(
+        &mut self,
+        key: Option<&[u8]>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        timestamp: Option<Time>,
+        body: &[u8],
+    ) -> Result<(), Malformed> {
+        let before = self.records.len();
+        let added = encode(&mut self.records, key, headers, timestamp, body);
+        match added {
+            Ok(()) => self.ends.push(self.records.len() as u32),
+            Err(_) => self.records.truncate(before),
+        }
+        added
+    }
+
+    /// Adds a record that has nothing but a body.
+    pub fn push_body(&mut self, body: &[u8]) -> &mut Batch {
+        self.push(None, [], None, body).expect("a body alone is never malformed");
+        self
+    }
+
+    /// Adds a record that is encoded already and was checked.
+    pub(crate) fn push_raw(&mut self, record: &[u8]) -> &mut Batch {
+        self.records.extend_from_slice(record);
+        self.ends.push(self.records.len() as u32);
+        self
+    }
+
+    /// The batch, or None if nothing was added.
+    pub fn finish(&self) -> Option<Records<'static>> {
+        if self.ends.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(4 + 4 * self.ends.len() + self.records.len());
+        bytes.extend_from_slice(&(self.ends.len() as u32).to_le_bytes());
+        for end in &self.ends {
+            bytes.extend_from_slice(&end.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.records);
+        Some(Records(Chunk::Shared(bytes.into())))
+    }
+}
+
+/// The shape of a record where people and JavaScript read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Plain {
+    #[serde(default)]
+    key: Option<Vec<u8>>,
+    #[serde(default)]
+    headers: Vec<(alloc::string::String, Vec<u8>)>,
+    #[serde(default)]
+    timestamp: Option<Time>,
+    #[serde(default)]
+    body: Vec<u8>,
+}
+
+struct AsBytes<'a>(&'a [u8]);
+
+impl Serialize for AsBytes<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(self.0)
+    }
+}
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut seq = s.serialize_seq(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            seq.serialize_element(&(name, AsBytes(value)))?;
+        }
+        seq.end()
+    }
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut record = s.serialize_struct("Record", 4)?;
+        record.serialize_field("key", &self.key.map(AsBytes))?;
+        record.serialize_field("headers", &self.headers)?;
+        record.serialize_field("timestamp", &self.timestamp)?;
+        record.serialize_field("body", &AsBytes(self.body))?;
+        record.end()
+    }
+}
+
+impl Serialize for RawRecord<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() {
+            self.record().serialize(s)
+        } else {
+            s.serialize_bytes(self.as_bytes())
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawRecord<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<RawRecord<'a>, D::Error> {
+        if d.is_human_readable() {
+            let plain = Plain::deserialize(d)?;
+            let mut bytes = Vec::new();
+            plain.encode(&mut bytes).map_err(D::Error::custom)?;
+            Ok(RawRecord(Cow::Owned(bytes)))
+        } else {
+            RawRecord::parse(<&[u8]>::deserialize(d)?).map_err(D::Error::custom)
+        }
+    }
+}
+
+impl Plain {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        encode(out, self.key.as_deref(), headers, self.timestamp, &self.body)
+    }
+}
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if !s.is_human_readable() {
+            return s.serialize_bytes(self.as_bytes());
+        }
+        let mut seq = s.serialize_seq(Some(self.count() as usize))?;
+        for record in self.iter() {
+            seq.serialize_element(&record)?;
+        }
+        seq.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Records<'a>, D::Error> {
+        if !d.is_human_readable() {
+            return Records::parse(<&[u8]>::deserialize(d)?).map_err(D::Error::custom);
+        }
+        let plain = Vec::<Plain>::deserialize(d)?;
+        if plain.is_empty() || plain.len() > BATCH_RECORDS_MAX {
+            return Err(D::Error::custom(Malformed::Count));
+        }
+        let mut batch = Batch::new();
+        for record in &plain {
+            record.encode(&mut batch.records).map_err(D::Error::custom)?;
+            batch.ends.push(batch.records.len() as u32);
+        }
+        Ok(batch.finish().expect("there is at least one record"))
+    }
+}

@@ -1,0 +1,506 @@
+//! What a client may ask.
+
+use alloc::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ConsumerId, Generation, LeaseId, MemberId, Offset, Tag};
+use crate::record::Records;
+use crate::time::{Span, Time};
+
+/// The version of the protocol that this build speaks.
+pub const PROTOCOL: u16 = 1;
+
+/// What a connection says first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session<'a> {
+    /// The protocol's version: [`PROTOCOL`].
+    pub protocol: u16,
+    /// A name for people to read, in views and in the event log.
+    #[serde(borrow)]
+    pub client: Cow<'a, str>,
+}
+
+/// One request, and the tag that its answer will carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Chosen by the client.
+    pub tag: Tag,
+    /// What is asked.
+    #[serde(borrow)]
+    pub op: Op<'a>,
+}
+
+/// Everything that can be asked. Each is answered with the event its documentation names, or with
+/// [`crate::Event::Refused`]. A refused request has changed nothing.
+///
+/// The order of the variants is their number on the wire: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Op<'a> {
+    /// Makes an exchange; the same again is `Done`, another kind under the name is refused.
+    DeclareExchange {
+        /// Its name; names that begin with `amq.` are the broker's own.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it routes.
+        kind: ExchangeKind,
+    },
+    /// Removes an exchange and its bindings. `Done`.
+    DeleteExchange {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// Makes a queue; the same again is `Done`, another policy under the name is refused.
+    DeclareQueue {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it treats its messages.
+        #[serde(borrow, default)]
+        policy: QueuePolicy<'a>,
+    },
+    /// Removes a queue with all that is in it; its consumers are cancelled. `Done`.
+    DeleteQueue {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// Removes the messages that are ready in a queue; leased and delayed ones stay. `Count`.
+    PurgeQueue {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// Makes a topic; the same again is `Done`, another number of partitions is refused.
+    CreateTopic {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How many partitions, at least 1.
+        partitions: u32,
+    },
+    /// Removes a topic with its records and the offsets that groups committed on it. `Done`.
+    DeleteTopic {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// Binds an exchange to where it routes; the same again is `Done`. `Done`.
+    Bind {
+        /// The exchange routed from.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// Direct: the routing key. Topic: a pattern of words, `*` one word, `#` any number.
+        /// Fanout: not looked at.
+        #[serde(borrow, default)]
+        pattern: Cow<'a, str>,
+    },
+    /// Removes a binding. `Done`.
+    Unbind {
+        /// The exchange routed from.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// As it was bound.
+        #[serde(borrow, default)]
+        pattern: Cow<'a, str>,
+    },
+    /// Publishes a batch: to all of its destinations, or refused and to none. `Published` if
+    /// `confirm`, else nothing unless it is refused.
+    Publish {
+        /// Where to.
+        #[serde(borrow)]
+        to: Target<'a>,
+        /// Whether to answer when the batch is as durable as the driver promises.
+        confirm: bool,
+        /// The records.
+        #[serde(borrow)]
+        records: Records<'a>,
+    },
+    /// Asks for messages of a queue to be pushed as they become ready. `Consuming`, then
+    /// `Delivered` events.
+    Consume {
+        /// Which queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// How many may be unsettled at once, at least 1.
+        prefetch: u32,
+        /// How long each delivery is leased; None: as the queue's policy says.
+        #[serde(default)]
+        visibility: Option<Span>,
+    },
+    /// Ends a consumer; what it holds stays leased to the connection until settled, expired or
+    /// closed. `Done`.
+    Cancel {
+        /// Which one.
+        consumer: ConsumerId,
+    },
+    /// Takes up to `messages_max` messages that are ready, or waits for the first. `Received`, with no
+    /// messages if the wait ended without.
+    Receive {
+        /// Which queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// At most this many, at least 1.
+        messages_max: u32,
+        /// How long to wait for the first.
+        #[serde(default)]
+        wait: Span,
+        /// How long each is leased; None: as the queue's policy says.
+        #[serde(default)]
+        visibility: Option<Span>,
+    },
+    /// Settles deliveries as done: the messages are gone. `Settled`.
+    Ack {
+        /// Which deliveries.
+        #[serde(borrow)]
+        leases: Cow<'a, [LeaseId]>,
+    },
+    /// Gives deliveries back as failed attempts: ready again after `delay`, or dead-lettered when
+    /// the queue's maximum of deliveries is reached. `Settled`.
+    Nack {
+        /// Which deliveries.
+        #[serde(borrow)]
+        leases: Cow<'a, [LeaseId]>,
+        /// How long until they are ready again.
+        #[serde(default)]
+        delay: Span,
+    },
+    /// Refuses messages for good: dead-lettered now, or dropped where the queue has no dead-letter
+    /// queue (as `basic.reject` without requeue in AMQP). `Settled`.
+    Reject {
+        /// Which deliveries.
+        #[serde(borrow)]
+        leases: Cow<'a, [LeaseId]>,
+    },
+    /// Makes leases end at `visibility` from now; zero ends them now, as a failed attempt (as
+    /// SQS's `ChangeMessageVisibility`). `Settled`.
+    Extend {
+        /// Which deliveries.
+        #[serde(borrow)]
+        leases: Cow<'a, [LeaseId]>,
+        /// From now.
+        visibility: Span,
+    },
+    /// Shows messages of a queue without leasing them. `Inspected` with [`crate::View::Messages`].
+    Peek {
+        /// Which queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The first offset to show.
+        from: Offset,
+        /// At most this many.
+        messages_max: u32,
+    },
+    /// Moves messages out of a dead-letter queue (or any queue): to the queue they died in, or to
+    /// another. `Count`.
+    Redrive {
+        /// Where they are.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Which of them.
+        #[serde(borrow)]
+        pick: Pick<'a>,
+        /// Where to; None: each to the queue it last died in.
+        #[serde(borrow, default)]
+        to: Option<Cow<'a, str>>,
+    },
+    /// Reads a partition from an offset, without a group. `ReadDone`.
+    Read {
+        /// Which topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// Which partition, from 0.
+        partition: u32,
+        /// From where.
+        from: Position,
+        /// At most this many records, at least 1.
+        records_max: u32,
+    },
+    /// Joins a consumer group, making it if there is none. `Joined`, and `Assigned` now and
+    /// whenever the assignment changes.
+    Join {
+        /// The group's name.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The topics to read: at least one.
+        #[serde(borrow)]
+        topics: Cow<'a, [Cow<'a, str>]>,
+        /// How partitions are shared out; the first member's choice holds while the group has
+        /// members, another is refused.
+        #[serde(default)]
+        assignor: Assignor,
+        /// Where to begin where the group has committed nothing.
+        #[serde(default)]
+        start: Start,
+        /// Without a `Heartbeat`, `Poll` or `Commit` for this long the member is out. None: 45 s.
+        #[serde(default)]
+        session_timeout: Option<Span>,
+    },
+    /// Says that a member lives. `Done`.
+    Heartbeat {
+        /// Which one.
+        member: MemberId,
+    },
+    /// Leaves the group; its partitions go to the others. `Done`.
+    Leave {
+        /// Who.
+        member: MemberId,
+    },
+    /// Reads on from the member's positions in the partitions assigned to it, and moves them; or
+    /// waits for the first record. `Polled`, with no batches if the wait ended without.
+    Poll {
+        /// Who.
+        member: MemberId,
+        /// At most this many records, at least 1.
+        records_max: u32,
+        /// How long to wait for the first.
+        #[serde(default)]
+        wait: Span,
+    },
+    /// Commits offsets: the next ones to read, as in Kafka. All or none. `Done`.
+    Commit {
+        /// Who.
+        member: MemberId,
+        /// The generation in which the member got the partitions, or a later one.
+        generation: Generation,
+        /// What to commit.
+        #[serde(borrow)]
+        offsets: Cow<'a, [CommitOffset<'a>]>,
+    },
+    /// Moves a member's own position. `Done`.
+    Seek {
+        /// Who.
+        member: MemberId,
+        /// Which topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// Which partition.
+        partition: u32,
+        /// Where to.
+        to: Position,
+    },
+    /// Moves a group's committed offsets; refused while the group has members. `Done`.
+    ResetOffsets {
+        /// Which group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// Which topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// Which partition; None: all of them.
+        #[serde(default)]
+        partition: Option<u32>,
+        /// Where to.
+        to: Position,
+    },
+    /// Removes a group and its offsets; refused while it has members. `Done`.
+    DeleteGroup {
+        /// Which one.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+    },
+    /// Whether to be told of everything that happens, as `Activity` events. `Done`.
+    Watch {
+        /// On or off.
+        on: bool,
+    },
+    /// Asks for a view of the state. `Inspected`.
+    Inspect {
+        /// Of what.
+        #[serde(borrow)]
+        what: Inspect<'a>,
+    },
+}
+
+/// How an exchange routes, as in AMQP 0-9-1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExchangeKind {
+    /// To the bindings whose key is the routing key.
+    Direct,
+    /// To the bindings whose pattern matches the routing key's words.
+    Topic,
+    /// To every binding.
+    Fanout,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Destination<'a> {
+    /// A queue.
+    Queue(Cow<'a, str>),
+    /// A topic; each record's key picks its partition.
+    Topic(Cow<'a, str>),
+    /// Another exchange.
+    Exchange(Cow<'a, str>),
+}
+
+/// Where a publish goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Target<'a> {
+    /// Through an exchange. The exchange with the empty name is AMQP's default exchange: it routes
+    /// to the queue that the routing key names.
+    Exchange {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// What bindings are matched against.
+        #[serde(borrow, default)]
+        routing_key: Cow<'a, str>,
+    },
+    /// To a queue; refused if there is none (a publish to the default exchange is then unroutable).
+    Queue {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    /// To a topic.
+    Topic {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// None: each record's key picks it by murmur2, as Kafka's default partitioner does, and
+        /// records without a key go to one partition a batch.
+        #[serde(default)]
+        partition: Option<u32>,
+    },
+}
+
+/// How a queue treats its messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct QueuePolicy<'a> {
+    /// How long a delivery is leased before the message is ready again. 30 s, as in SQS.
+    pub visibility: Span,
+    /// After this many attempts a message is dead-lettered. None: never. Needs `dead_letter`,
+    /// since a message that failed would be lost otherwise.
+    pub deliveries_max: Option<u32>,
+    /// The queue that dead messages go to; it has to exist, and cannot be deleted while it is
+    /// named here.
+    pub dead_letter: Option<Cow<'a, str>>,
+    /// Unsettled messages it holds; a publish beyond is refused. None: the broker's limit.
+    pub messages_max: Option<u64>,
+    /// How long a failed attempt keeps a message from being ready again.
+    pub retry_delay: Span,
+}
+
+impl Default for QueuePolicy<'_> {
+    fn default() -> Self {
+        QueuePolicy {
+            visibility: crate::limits::VISIBILITY_DEFAULT,
+            deliveries_max: None,
+            dead_letter: None,
+            messages_max: None,
+            retry_delay: Span::ZERO,
+        }
+    }
+}
+
+impl QueuePolicy<'_> {
+    /// The same with a name of its own.
+    pub fn into_owned(self) -> QueuePolicy<'static> {
+        QueuePolicy {
+            visibility: self.visibility,
+            deliveries_max: self.deliveries_max,
+            dead_letter: self.dead_letter.map(|name| Cow::Owned(name.into_owned())),
+            messages_max: self.messages_max,
+            retry_delay: self.retry_delay,
+        }
+    }
+}
+
+/// Which messages to redrive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Pick<'a> {
+    /// One, if it is ready.
+    One {
+        /// Which.
+        offset: Offset,
+        /// A body to put in place of its own: the message mended.
+        #[serde(borrow, default)]
+        body: Option<Cow<'a, [u8]>>,
+    },
+    /// The oldest that are ready, at most so many.
+    Oldest {
+        /// How many.
+        messages_max: u32,
+    },
+}
+
+/// A place in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Position {
+    /// The oldest record there is.
+    Earliest,
+    /// After the newest.
+    Latest,
+    /// This offset; refused if it is not between the oldest and the one after the newest.
+    At(Offset),
+    /// The first record appended at this time or later.
+    Since(Time),
+}
+
+/// Where a group begins that has committed nothing (Kafka's `auto.offset.reset`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Start {
+    /// With the oldest record.
+    #[default]
+    Earliest,
+    /// With what comes next.
+    Latest,
+}
+
+/// How partitions are shared out among a group's members, by the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Assignor {
+    /// Of each topic a run of partitions to each member (Kafka's `RangeAssignor`).
+    #[default]
+    Range,
+    /// Partition by partition to the members in turn (Kafka's `RoundRobinAssignor`).
+    RoundRobin,
+}
+
+/// One offset to commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitOffset<'a> {
+    /// Which topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Which partition.
+    pub partition: u32,
+    /// The next offset to read.
+    pub offset: Offset,
+}
+
+/// What to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Inspect<'a> {
+    /// Everything but the messages.
+    Overview,
+    /// One queue.
+    #[serde(borrow)]
+    Queue(Cow<'a, str>),
+    /// One topic.
+    #[serde(borrow)]
+    Topic(Cow<'a, str>),
+    /// One group.
+    #[serde(borrow)]
+    Group(Cow<'a, str>),
+}

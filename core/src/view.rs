@@ -1,0 +1,315 @@
+//! Pictures of the state, for people: the command line's tables and the playground's panels.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{
+    ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, QueueId, TopicId,
+};
+use crate::record::RawRecord;
+use crate::request::{Assignor, Destination, ExchangeKind, QueuePolicy};
+use crate::time::Time;
+
+/// An answer to an `Inspect` or a `Peek`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum View<'a> {
+    /// Everything but the messages.
+    Overview(Overview),
+    /// A queue.
+    Queue(QueueView),
+    /// A topic.
+    Topic(TopicView),
+    /// A group.
+    Group(GroupView),
+    /// Messages of a queue.
+    #[serde(borrow)]
+    Messages(Vec<MessageView<'a>>),
+}
+
+/// Everything but the messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overview {
+    /// The broker's time.
+    pub now: Time,
+    /// The broker's life.
+    pub epoch: Epoch,
+    /// Bytes of all records held.
+    pub stored_bytes: u64,
+    /// When something is due next, and what.
+    pub due: Option<(Time, DeadlineReason)>,
+    /// Exchanges by name, without the five built-in ones.
+    pub exchanges: Vec<ExchangeView>,
+    /// Queues by name.
+    pub queues: Vec<QueueView>,
+    /// Topics by name.
+    pub topics: Vec<TopicView>,
+    /// Groups by name.
+    pub groups: Vec<GroupView>,
+    /// Open connections.
+    pub connections: Vec<ConnectionView>,
+}
+
+/// What is due next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeadlineReason {
+    /// A lease ends.
+    LeaseEnds,
+    /// A delayed message becomes ready.
+    DelayEnds,
+    /// A member's session times out.
+    SessionEnds,
+    /// A request has waited long enough.
+    WaitEnds,
+}
+
+/// An exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeView {
+    /// Its name.
+    pub name: String,
+    /// How it routes.
+    pub kind: ExchangeKind,
+    /// Its bindings: pattern and destination.
+    pub bindings: Vec<BindingView>,
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingView {
+    /// Routing key or pattern.
+    pub pattern: String,
+    /// Where it leads.
+    pub to: Destination<'static>,
+}
+
+/// A queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueView {
+    /// Its number, as places name it.
+    pub id: QueueId,
+    /// Its name.
+    pub name: String,
+    /// How it treats its messages.
+    pub policy: QueuePolicy<'static>,
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages in the hands of consumers.
+    pub leased: u64,
+    /// Messages that wait for their delay to end.
+    pub delayed: u64,
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// The offset that the next message gets: how many ever came.
+    pub end: Offset,
+    /// Messages acknowledged since this broker started.
+    pub acked: u64,
+    /// Messages that died here since this broker started.
+    pub dead_lettered: u64,
+    /// When the oldest unsettled message came.
+    pub oldest_at: Option<Time>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerView>,
+}
+
+/// A consumer of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerView {
+    /// Its number.
+    pub id: ConsumerId,
+    /// Its connection.
+    pub conn: ConnId,
+    /// How many it may hold.
+    pub prefetch: u32,
+    /// How many it holds.
+    pub outstanding: u32,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicView {
+    /// Its number, as places name it.
+    pub id: TopicId,
+    /// Its name.
+    pub name: String,
+    /// Its partitions, from 0.
+    pub partitions: Vec<PartitionView>,
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionView {
+    /// The oldest offset.
+    pub start: Offset,
+    /// The offset after the newest.
+    pub end: Offset,
+    /// Bytes of its records.
+    pub bytes: u64,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupView {
+    /// Its number.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// How often its assignment changed.
+    pub generation: Generation,
+    /// How partitions are shared out.
+    pub assignor: Assignor,
+    /// Its members.
+    pub members: Vec<MemberView>,
+    /// Every partition that is committed on or assigned.
+    pub partitions: Vec<GroupPartitionView>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// Its number.
+    pub id: MemberId,
+    /// Its connection.
+    pub conn: ConnId,
+    /// What it said it is called when its connection opened.
+    pub client: String,
+}
+
+/// How far a group is in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupPartitionView {
+    /// Which topic.
+    pub topic: String,
+    /// Which partition.
+    pub partition: u32,
+    /// The next offset to read after a crash; None: nothing was committed.
+    pub committed: Option<Offset>,
+    /// The next offset that its owner will poll; None: nobody owns it.
+    pub position: Option<Offset>,
+    /// The offset after the partition's newest.
+    pub end: Offset,
+    /// Records between the committed offset (or the log's start) and the end.
+    pub lag: u64,
+    /// Who reads it.
+    pub owner: Option<MemberId>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionView {
+    /// Its number.
+    pub id: ConnId,
+    /// What it said it is called.
+    pub client: String,
+}
+
+/// A message of a queue, with what happened to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView<'a> {
+    /// Where it lies.
+    pub offset: Offset,
+    /// When it came.
+    pub at: Time,
+    /// What it is doing.
+    pub state: MessageState,
+    /// Its failed attempts here, oldest first: the newest sixteen of them.
+    pub attempts: Vec<Attempt>,
+    /// How many attempts failed here.
+    pub attempts_failed: u32,
+    /// Its deaths in other queues, oldest first.
+    pub deaths: Vec<Death>,
+    /// The message.
+    #[serde(borrow)]
+    pub record: RawRecord<'a>,
+}
+
+/// What a message of a queue is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum MessageState {
+    /// It waits for a consumer.
+    Ready,
+    /// It is in the hands of a connection until then.
+    Leased {
+        /// Whose.
+        conn: ConnId,
+        /// Until when.
+        until: Time,
+    },
+    /// It waits until then.
+    Delayed {
+        /// Until when.
+        until: Time,
+    },
+}
+
+/// An attempt that ended without an acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Which one, from 1.
+    pub number: u32,
+    /// When it ended.
+    pub at: Time,
+    /// How.
+    pub end: AttemptEnd,
+    /// The client that held the message.
+    pub client: String,
+}
+
+/// How an attempt ended that was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AttemptEnd {
+    /// The lease ran out.
+    Expired,
+    /// The consumer gave it back.
+    Nacked,
+    /// The consumer refused it for good.
+    Rejected,
+    /// The connection closed.
+    Disconnected,
+}
+
+/// Why a message died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeathReason {
+    /// Its attempts reached the maximum.
+    DeliveriesExhausted,
+    /// A consumer refused it for good.
+    Rejected,
+}
+
+/// A message's death in a queue: what AMQP brokers write into `x-death`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Death {
+    /// The queue it died in.
+    pub queue: String,
+    /// Its offset there.
+    pub offset: Offset,
+    /// Why.
+    pub reason: DeathReason,
+    /// When.
+    pub at: Time,
+    /// When it had come to that queue.
+    pub appended_at: Time,
+    /// Its attempts there, oldest first: the newest sixteen.
+    pub attempts: Vec<Attempt>,
+}
