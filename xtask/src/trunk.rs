@@ -19,7 +19,7 @@ pub(crate) fn ensure(tools: &Toolbox) -> Result<Option<PathBuf>> {
     }
     let works = |dir: &Path| is_trunk(&dir.join("bin/trunk"));
     let dir = tools.cache.ensure(&format!("trunk-{VERSION}"), works, |new, _place| {
-        step(&format!("building trunk {VERSION} (about 4 minutes)"), || {
+        step(&format!("building trunk {VERSION} (about 3.5 minutes)"), || {
             // Kept beside it until it is whole, so that an interrupted build goes on.
             let build = tools.cache.path("trunk-build");
             let mut cargo = tools.native("cargo");

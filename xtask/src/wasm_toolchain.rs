@@ -52,7 +52,7 @@ pub(crate) fn ensure(cache: &Cache, min_minor: u32) -> Result<Option<PathBuf>> {
             return Err(no_way(&format!("Debian's rustc-web is {found}")));
         }
         step(&format!("unpacking Debian's Rust {version} (about 15 s)"), || unpack(&apt, new))?;
-        step(&format!("building std for {TARGET} (about 45 s)"), || build_std(new))?;
+        step(&format!("building std for {TARGET} (about 35 s)"), || build_std(new))?;
         write_programs(new, place)
     })?;
     Ok(Some(dir.join("bin")))
