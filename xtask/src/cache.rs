@@ -26,6 +26,9 @@ impl Cache {
         } else {
             return Err("no home directory to keep tools in: set FANLIGHT_CACHE".to_owned());
         };
+        if env::join_paths([&dir]).is_err() {
+            return Err(format!("{} cannot be in PATH: set FANLIGHT_CACHE", dir.display()));
+        }
         files::create_dir(&dir.join("locks"))?;
         let dir = dir.canonicalize().map_err(files::named(&dir))?;
         Ok(Self { dir })

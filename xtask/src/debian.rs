@@ -44,7 +44,7 @@ impl Apt {
         let apt = Self { options };
         // One source of several may be out of reach; whether what is wanted is there shows later.
         let _ = step("fetching Debian's package lists (about 5 s)", || {
-            process::run(apt.command("apt-get").args(["-qq", "update"]))
+            process::output(apt.command("apt-get").args(["-qq", "update"]))
         });
         Ok(Some(apt))
     }

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     if matches!(command.as_str(), "" | "help" | "--help" | "-h")
         || (asks_for_help && matches!(command.as_str(), "setup" | "page" | "package" | "test"))
     {
-        print!("{HELP}");
+        progress::print(HELP.trim_end());
         return ExitCode::SUCCESS;
     }
     match dispatch(&command, &args) {

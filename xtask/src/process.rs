@@ -2,14 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::progress::say;
+use crate::files;
+use crate::progress::{print, print_err, say};
 
 /// How long a program may be silent before we say that it is still at work.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -64,12 +65,12 @@ pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result
     loop {
         match lines.recv_timeout(POLL) {
             Ok(Line::Out(line)) => {
-                println!("{line}");
+                print(&line);
                 see(&line);
                 last_sign = Instant::now();
             }
             Ok(Line::Err(line)) => {
-                eprintln!("{line}");
+                print_err(&line);
                 see(&line);
                 last_sign = Instant::now();
             }
@@ -82,7 +83,7 @@ pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result
                     break;
                 }
                 if last_sign.elapsed() >= HEARTBEAT {
-                    let program = command.get_program().to_string_lossy();
+                    let program = files::name(Path::new(command.get_program()));
                     say(&format!("… {program} is at work ({} s)", start.elapsed().as_secs()));
                     last_sign = Instant::now();
                 }

@@ -1,5 +1,6 @@
 //! Every test of the project, cheapest first.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::package;
 use crate::page;
 use crate::play;
 use crate::process;
-use crate::progress::say;
+use crate::progress::{print, say};
 use crate::summary::{self, Tally};
 use crate::toolbox::Toolbox;
 
@@ -19,6 +20,7 @@ use crate::toolbox::Toolbox;
 const WEB_ONLY: [&str; 2] = ["fanlight-wasm", "fanlight-web"];
 /// The programs of wasm-bindgen: they are built as a tool, and tested by use.
 const TOOL: &str = "fanlight-bindgen";
+const BROWSER_TESTS: &str = "tests/browser";
 const TARGET: &str = "wasm32-unknown-unknown";
 
 struct Step {
@@ -113,15 +115,17 @@ const STEPS: [Step; 9] = [
     Step {
         name: "browser",
         about: "the built playground, with the real server, in Chromium",
-        needs: "tests/browser",
+        needs: BROWSER_TESTS,
         counts: true,
         run: |tools, tally| {
             page::build(tools)?;
             tools.for_browser()?;
-            npm::install(tools, "tests/browser")?;
+            npm::install(tools, BROWSER_TESTS)?;
+            let place = tools.project.path(BROWSER_TESTS);
             let server = play::build_server(tools)?;
             let mut node = tools.native("node");
-            node.args(["--test", "--test-timeout=180000", "tests/browser/"]);
+            // The files by name: what `--test` makes of a directory depends on Node's version.
+            node.args(["--test", "--test-timeout=180000"]).args(test_files(&place));
             count(node.env("FANLIGHT", server), tally)
         },
     },
@@ -185,6 +189,13 @@ fn runner(tools: &Toolbox) -> Result<Command> {
     Ok(cargo)
 }
 
+/// The files of tests for Node in a directory.
+fn test_files(dir: &Path) -> Vec<PathBuf> {
+    let mut list = files::list(dir);
+    list.retain(|file| files::name(file).ends_with(".test.mjs"));
+    list
+}
+
 fn parity(tools: &mut Toolbox, tally: &mut Tally) -> Result<()> {
     tools.for_wasm()?;
     let digests = tools.project.target().join("parity.txt");
@@ -206,7 +217,7 @@ struct Ending {
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if args.iter().any(|arg| arg == "--list") {
-        STEPS.iter().for_each(|step| println!("{:10} {}", step.name, step.about));
+        STEPS.iter().for_each(|step| print(&format!("{:10} {}", step.name, step.about)));
         return Ok(ExitCode::SUCCESS);
     }
     let (options, names): (Vec<&String>, Vec<&String>) =
@@ -269,14 +280,14 @@ fn missing(what: &str, tally: &mut Tally) -> String {
 /// The closing lines: a table of the steps, then the sum of their tests.
 fn report(endings: &[Ending]) -> ExitCode {
     let mut sum = Tally::default();
-    println!("\n{:10} {:>8} {:>8} {:>9}", "step", "passed", "failed", "seconds");
+    print(&format!("\n{:10} {:>8} {:>8} {:>9}", "step", "passed", "failed", "seconds"));
     for Ending { name, tally, seconds, complaint } in endings {
         let note = complaint.as_deref().unwrap_or_default();
         let line =
             format!("{name:10} {:>8} {:>8} {seconds:>9.1}  {note}", tally.passed, tally.failed);
-        println!("{}", line.trim_end());
+        print(line.trim_end());
         sum += *tally;
     }
-    println!("\n{} passed, {} failed", sum.passed, sum.failed);
+    print(&format!("\n{} passed, {} failed", sum.passed, sum.failed));
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

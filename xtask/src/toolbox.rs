@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::cache::Cache;
 use crate::chromium::Browser;
+use crate::process;
 use crate::project::Project;
 use crate::{Result, bindgen, chromium, npm, trunk, wasm_toolchain};
 
@@ -60,7 +61,9 @@ impl Toolbox {
         if let Some(dir) = trunk::ensure(self)? {
             self.front.push(dir);
         }
-        Ok(())
+        // trunk is told to stay offline, so that it fails at once where a tool is missing instead of
+        // asking for it; it tells cargo the same.
+        process::run(self.wasm("cargo").args(["fetch", "--locked"]))
     }
 
     /// Makes ready what tests in a browser need.
