@@ -34,8 +34,8 @@ const HELP: &str = "\
 cargo xtask <command>
 
 Commands for everyone:
-  play [ARGS…]      build the playground and the server, and start `fanlight serve ARGS…`;
-                    ctrl-C stops it
+  play [ARGS…]      build the playground and the server, and start `fanlight serve ARGS…`, such
+                    as `--listen 127.0.0.1:7420` or `--data DIR`; ctrl-C stops it
   test [STEP…]      install what the tests need, and run them all, or only the steps named
        --list       name the steps and what each does
        --fail-fast  stop at the first step that fails
@@ -63,7 +63,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.collect();
     let asks_for_help = args.first().is_some_and(|arg| arg == "--help" || arg == "-h");
     if matches!(command.as_str(), "" | "help" | "--help" | "-h")
-        || (asks_for_help && matches!(command.as_str(), "setup" | "page" | "package" | "test"))
+        || (asks_for_help
+            && matches!(command.as_str(), "play" | "test" | "setup" | "page" | "package"))
     {
         progress::print(HELP.trim_end());
         return ExitCode::SUCCESS;

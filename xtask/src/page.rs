@@ -5,6 +5,7 @@ use crate::files;
 use crate::process;
 use crate::progress::step;
 use crate::toolbox::Toolbox;
+use crate::trunk;
 
 /// Builds the playground into `dist/`. Files there that stay the same are not touched, and so the
 /// server, which holds a copy of them, is not built again for nothing.
@@ -16,10 +17,8 @@ pub(crate) fn build(tools: &mut Toolbox) -> Result<()> {
     let _lock = tools.cache.lock("page")?;
     step("building the playground (the first time about 2 minutes)", || {
         let built = tools.project.target().join("page");
-        let mut trunk = tools.wasm("trunk");
-        trunk.args(["build", "--release", "--locked", "--dist"]).arg(&built);
-        trunk.env_remove("NO_COLOR");
-        process::run(&mut trunk)?;
+        let mut trunk = trunk::command(tools);
+        process::run(trunk.args(["build", "--release", "--locked", "--dist"]).arg(&built))?;
         files::mirror(&built, &tools.project.path("dist"))
     })
 }

@@ -41,8 +41,16 @@ fn is_trunk(program: &Path) -> bool {
     said.is_ok_and(|said| said.starts_with(&format!("trunk {SERIES}")))
 }
 
+/// trunk, with the project's tools in its PATH.
+pub(crate) fn command(tools: &Toolbox) -> Command {
+    let mut trunk = tools.wasm("trunk");
+    // It wants `true` or `false` of this, and refuses the usual `1`.
+    trunk.env_remove("NO_COLOR");
+    trunk
+}
+
 /// Becomes trunk, with the project's tools in its PATH.
 pub(crate) fn run(tools: &mut Toolbox, args: &[String]) -> Result<ExitCode> {
     tools.for_page()?;
-    process::replace(tools.wasm("trunk").args(args))
+    process::replace(command(tools).args(args))
 }
