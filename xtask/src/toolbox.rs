@@ -63,7 +63,7 @@ impl Toolbox {
         }
         // trunk is told to stay offline, so that it fails at once where a tool is missing instead of
         // asking for it; it tells cargo the same.
-        process::run(self.wasm("cargo").args(["fetch", "--locked"]))
+        process::run(self.wasm("cargo").args(["fetch", "--locked", "--quiet"]))
     }
 
     /// Makes ready what tests in a browser need.

@@ -59,7 +59,9 @@ pub(crate) fn ensure(cache: &Cache, min_minor: u32) -> Result<Option<PathBuf>> {
 }
 
 fn no_way(reason: &str) -> String {
-    format!("Rust cannot build for {TARGET} here, and {reason}: `rustup target add {TARGET}`")
+    format!(
+        "Rust cannot build for {TARGET} here, and {reason}: install it with `rustup target add {TARGET}`"
+    )
 }
 
 /// Whether this rustc compiles against `std`, and links, a wasm library.
