@@ -272,6 +272,16 @@ pub enum Activity<'a> {
         /// The next offset to poll.
         to: Offset,
     },
+    /// A delivery was given back unseen; no attempt was counted.
+    Released {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message.
+        offset: Offset,
+        /// Who had it.
+        conn: ConnId,
+    },
     /// A request was refused.
     Refused {
         /// Whose.
@@ -452,6 +462,9 @@ impl fmt::Display for Activity<'_> {
             }
             Activity::Sought { group, member, topic, partition, to } => {
                 write!(f, "{member} of {group} moved its position in {topic}/{partition} to {to}")
+            }
+            Activity::Released { queue, offset, conn } => {
+                write!(f, "{queue}@{offset} given back by {conn} unseen; ready again")
             }
             Activity::Refused { conn, refusal } => write!(f, "{conn} was refused: {refusal}"),
         }

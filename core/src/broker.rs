@@ -1,7 +1,44 @@
-//! The broker.
-use crate::{DeadlineReason, Fact, Input, Limits, Sink, Time};
+//! The broker: one entrance, one exit. This file holds its state and sends each input where it
+//! belongs; what is done with it stands in the modules below.
+
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::activity::Activity;
+use crate::effect::{CloseReason, Effect, Sink};
+use crate::event::Event;
+use crate::exchange::Exchange;
+use crate::fact::Fact;
+use crate::group::Group;
+use crate::id::{ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, QueueId, Tag, TopicId};
+use crate::input::Input;
+use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX};
+use crate::queue::Queue;
+use crate::refusal::{Code, Refusal};
+use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
+use crate::rng::Rng;
+use crate::time::{Span, Time};
+use crate::timer::{Due, TimerId, Timers};
+use crate::topic::Topic;
+use crate::view::DeadlineReason;
+
+mod check;
+mod connection;
+mod consume;
+mod deadletter;
+mod declare;
+mod deliver;
+mod evolve;
+mod inspect;
+mod membership;
+mod publish;
+mod settle;
+mod snapshot;
+mod stream;
+
+pub use check::Violation;
+pub use snapshot::LoadError;
 
 /// What a broker is made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,31 +49,413 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// The broker.
-#[derive(Clone, Debug)]
-pub struct Broker {}
+/// A refusal that owns its sentence, and so can leave a handler.
+pub(crate) type Refused = Refusal<'static>;
 
-/// An invariant that does not hold: a fault of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation(pub String);
+/// The broker. See the [crate's documentation](crate) for the contract between it and its driver.
+///
+/// Durable state changes in [`Broker::restore`] alone. Connections, consumers, leases, members,
+/// positions and waiting requests are volatile: they are gone after a restart.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    config: Config,
+    now: Time,
+    rng: Rng,
+    timers: Timers,
+
+    epoch: Epoch,
+    /// Whether this life has begun: its number is a fact.
+    started: bool,
+    exchanges: BTreeMap<String, Exchange>,
+    queues: BTreeMap<QueueId, Queue>,
+    queue_names: BTreeMap<String, QueueId>,
+    topics: BTreeMap<TopicId, Topic>,
+    topic_names: BTreeMap<String, TopicId>,
+    groups: BTreeMap<GroupId, Group>,
+    group_names: BTreeMap<String, GroupId>,
+    next_queue: QueueId,
+    next_topic: TopicId,
+    next_group: GroupId,
+    bindings: usize,
+    stored_bytes: u64,
+
+    conns: BTreeMap<ConnId, Conn>,
+    watchers: BTreeSet<ConnId>,
+    consumers: BTreeMap<ConsumerId, Consumer>,
+    members: BTreeMap<MemberId, GroupId>,
+    waits: BTreeMap<u64, Wait>,
+    /// Numbers consumers, members and waits of this life.
+    last_number: u64,
+    due: Vec<(Time, Due)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Conn {
+    client: String,
+    consumers: BTreeSet<ConsumerId>,
+    members: BTreeSet<MemberId>,
+    waits: BTreeSet<u64>,
+    /// Queues of which it may hold leases.
+    queues: BTreeSet<QueueId>,
+}
+
+#[derive(Clone, Debug)]
+struct Consumer {
+    conn: ConnId,
+    queue: QueueId,
+    prefetch: u32,
+    outstanding: u32,
+    visibility: Option<Span>,
+}
+
+/// A request that is answered later.
+#[derive(Clone, Debug)]
+struct Wait {
+    conn: ConnId,
+    tag: Tag,
+    timer: TimerId,
+    what: Awaits,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Awaits {
+    Message { queue: QueueId, messages_max: u32, visibility: Option<Span> },
+    Record { group: GroupId, member: MemberId, records_max: u32 },
+}
 
 impl Broker {
-    /// An empty broker.
-    pub fn new(_config: Config, _now: Time) -> Broker {
-        Broker {}
+    /// An empty broker, at the time `now`.
+    pub fn new(config: Config, now: Time) -> Broker {
+        let built_in = [
+            ("amq.direct", ExchangeKind::Direct),
+            ("amq.topic", ExchangeKind::Topic),
+            ("amq.fanout", ExchangeKind::Fanout),
+        ];
+        let built_in = built_in.map(|(name, kind)| (name.into(), Exchange::new(kind)));
+        Broker {
+            rng: Rng::new(config.seed),
+            config,
+            now,
+            timers: Timers::new(now),
+            epoch: Epoch(0),
+            started: false,
+            exchanges: built_in.into(),
+            queues: BTreeMap::new(),
+            queue_names: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            topic_names: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            group_names: BTreeMap::new(),
+            next_queue: QueueId(1),
+            next_topic: TopicId(1),
+            next_group: GroupId(1),
+            bindings: 0,
+            stored_bytes: 0,
+            conns: BTreeMap::new(),
+            watchers: BTreeSet::new(),
+            consumers: BTreeMap::new(),
+            members: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            last_number: 0,
+            due: Vec::new(),
+        }
     }
-    /// Takes one input.
-    pub fn apply(&mut self, _now: Time, _input: Input<'_>, _out: &mut impl Sink) {}
-    /// When a `Tick` is due, and why.
+
+    /// Takes one input, and pushes what follows from it into `out`, in order.
+    ///
+    /// `now` should not go back; if it does, the latest time that was seen counts. What is due by
+    /// `now` happens first, but at most [`EXPIRIES_PER_APPLY_MAX`] of it: if there is more,
+    /// [`Broker::deadline`] is already past.
+    ///
+    /// This cannot fail: a client's mistake is an [`Event::Refused`].
+    pub fn apply(&mut self, now: Time, input: Input<'_>, out: &mut impl Sink) {
+        let out: &mut dyn Sink = out;
+        self.now = self.now.max(now);
+        if !self.started {
+            self.record(Fact::Started { epoch: Epoch(self.epoch.0 + 1) }, out);
+            self.started = true;
+        }
+        self.expire(out);
+        match input {
+            Input::Open(conn, session) => self.open(conn, &session, out),
+            Input::Request(conn, request) => self.request(conn, request, out),
+            Input::Closed(conn) => self.closed(conn, out),
+            Input::Tick => {}
+        }
+    }
+
+    /// When something is due next, and what: a [`Input::Tick`] then makes it happen. The time may
+    /// be earlier than what it announces if very much is due soon; a tick too early or too late
+    /// does no harm.
     pub fn deadline(&self) -> Option<(Time, DeadlineReason)> {
-        None
+        self.timers.next()
     }
-    /// Makes a fact true.
-    pub fn restore(&mut self, _fact: Fact<'_>) {}
-    /// Appends a snapshot.
-    pub fn snapshot(&self, _out: &mut Vec<u8>) {}
-    /// Checks every invariant.
-    pub fn check(&self) -> Result<(), Violation> {
+
+    /// Makes a fact true: at recovery each that was kept, in order, before the first input. Live,
+    /// the broker calls it itself.
+    ///
+    /// # Panics
+    /// If the fact contradicts the ones before it, which only a damaged journal can bring about.
+    pub fn restore(&mut self, fact: Fact<'_>) {
+        if let Err(violation) = self.evolve(fact) {
+            panic!("{violation}");
+        }
+    }
+
+    /// The broker's time: the latest it was told, or found in a fact.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The bounds it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// Bytes of all records that it holds.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
+    /// Announces a fact, then makes it true.
+    fn record(&mut self, fact: Fact<'_>, out: &mut dyn Sink) {
+        out.emit(Effect::Fact(fact.clone()));
+        self.restore(fact);
+    }
+
+    fn tell(&self, conn: ConnId, event: Event<'_>, out: &mut dyn Sink) {
+        out.emit(Effect::Tell(conn, event));
+    }
+
+    /// Tells those who watch. What is told is only made if somebody does.
+    fn note<'a>(&'a self, out: &mut dyn Sink, activity: impl FnOnce() -> Activity<'a>) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        let activity = activity();
+        for watcher in &self.watchers {
+            let event = Event::Activity { at: self.now, activity: activity.clone() };
+            out.emit(Effect::Tell(*watcher, event));
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn open(&mut self, conn: ConnId, session: &Session<'_>, out: &mut dyn Sink) {
+        let refuse = |reason, refusal: Refused, out: &mut dyn Sink| {
+            out.emit(Effect::Tell(conn, Event::Refused { tag: Tag(0), refusal }));
+            out.emit(Effect::Close(conn, reason));
+        };
+        if self.conns.contains_key(&conn) {
+            self.closed(conn, out);
+            let refusal = Code::NotOpen.because("a connection opens once");
+            return refuse(CloseReason::NotOpen, refusal, out);
+        }
+        if session.protocol != PROTOCOL {
+            let refusal = Code::BadProtocol.because(alloc::format!(
+                "protocol {} is not spoken here; protocol {PROTOCOL} is",
+                session.protocol
+            ));
+            return refuse(CloseReason::BadProtocol, refusal, out);
+        }
+        let max = self.config.limits.connections_max;
+        if self.conns.len() >= max as usize {
+            let refusal = Code::TooMany.because(alloc::format!("{max} connections are open"));
+            return refuse(CloseReason::TooMany, refusal, out);
+        }
+        let client: String = session.client.chars().take(NAME_BYTES_MAX).collect();
+        self.conns.insert(conn, Conn { client, ..Conn::default() });
+        self.tell(conn, Event::Opened { conn, epoch: self.epoch, now: self.now }, out);
+        self.note(out, || Activity::Connected {
+            conn,
+            client: self.conns[&conn].client.as_str().into(),
+        });
+    }
+
+    fn request(&mut self, conn: ConnId, request: Request<'_>, out: &mut dyn Sink) {
+        if !self.conns.contains_key(&conn) {
+            out.emit(Effect::Close(conn, CloseReason::NotOpen));
+            return;
+        }
+        let tag = request.tag;
+        if let Err(refusal) = self.dispatch(conn, tag, request.op, out) {
+            self.note(out, || Activity::Refused { conn, refusal: refusal.clone() });
+            self.tell(conn, Event::Refused { tag, refusal }, out);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        conn: ConnId,
+        tag: Tag,
+        op: Op<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        match op {
+            Op::DeclareExchange { name, kind } => self.declare_exchange(&name, kind, out)?,
+            Op::DeleteExchange { name } => self.delete_exchange(&name, out)?,
+            Op::DeclareQueue { name, policy } => self.declare_queue(&name, policy, out)?,
+            Op::DeleteQueue { name } => self.delete_queue(&name, out)?,
+            Op::PurgeQueue { name } => return self.purge_queue(conn, tag, &name, out),
+            Op::CreateTopic { name, partitions } => self.create_topic(&name, partitions, out)?,
+            Op::DeleteTopic { name } => self.delete_topic(&name, out)?,
+            Op::Bind { exchange, to, pattern } => self.bind(&exchange, to, &pattern, out)?,
+            Op::Unbind { exchange, to, pattern } => self.unbind(&exchange, to, &pattern, out)?,
+            Op::Publish { to, confirm, records } => {
+                return self.publish(conn, tag, to, confirm, records, out);
+            }
+            Op::Consume { queue, prefetch, visibility } => {
+                return self.consume(conn, tag, &queue, prefetch, visibility, out);
+            }
+            Op::Cancel { consumer } => self.cancel(conn, consumer)?,
+            Op::Receive { queue, messages_max, wait, visibility } => {
+                let asked = (messages_max, wait, visibility);
+                return self.receive(conn, tag, &queue, asked, out);
+            }
+            Op::Ack { leases } => return self.ack(conn, tag, &leases, out),
+            Op::Nack { leases, delay } => return self.nack(conn, tag, &leases, delay, out),
+            Op::Reject { leases } => return self.reject(conn, tag, &leases, out),
+            Op::Release { leases } => return self.release(conn, tag, &leases, out),
+            Op::Extend { leases, visibility } => {
+                return self.extend(conn, tag, &leases, visibility, out);
+            }
+            Op::Peek { queue, from, messages_max } => {
+                return self.peek(conn, tag, &queue, from, messages_max, out);
+            }
+            Op::Redrive { queue, pick, to } => {
+                return self.redrive(conn, tag, &queue, &pick, to.as_deref(), out);
+            }
+            Op::Read { topic, partition, from, records_max } => {
+                return self.read(conn, tag, (&topic, partition), from, records_max, out);
+            }
+            Op::Join { group, topics, assignor, start, session_timeout } => {
+                let asked = (assignor, start, session_timeout);
+                return self.join(conn, tag, &group, &topics, asked, out);
+            }
+            Op::Heartbeat { member } => self.heartbeat(conn, member)?,
+            Op::Leave { member } => self.leave(conn, member, out)?,
+            Op::Poll { member, records_max, wait } => {
+                return self.poll(conn, tag, member, records_max, wait, out);
+            }
+            Op::Commit { member, generation, offsets } => {
+                self.commit(conn, member, generation, &offsets, out)?;
+            }
+            Op::Seek { member, topic, partition, to } => {
+                self.seek(conn, member, (&topic, partition), to, out)?;
+            }
+            Op::ResetOffsets { group, topic, partition, to } => {
+                self.reset_offsets(&group, &topic, partition, to, out)?;
+            }
+            Op::DeleteGroup { group } => self.delete_group(&group, out)?,
+            Op::Watch { on } => self.watch(conn, on),
+            Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
+        }
+        self.tell(conn, Event::Done { tag }, out);
         Ok(())
     }
+
+    /// Does what is due.
+    fn expire(&mut self, out: &mut dyn Sink) {
+        let mut due = core::mem::take(&mut self.due);
+        self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
+        let mut queues = BTreeSet::new();
+        for (_, due) in due.drain(..) {
+            match due {
+                Due::Lease(queue, offset) => {
+                    self.queue_mut(queue).work.drop_timer(offset);
+                    self.lease_expired(queue, offset, &mut queues, out);
+                }
+                Due::Delay(queue, offset) => {
+                    self.queue_mut(queue).work.make_ready(offset);
+                    queues.insert(queue);
+                    let name = &self.queues[&queue].name;
+                    self.note(out, || Activity::Due { queue: name.as_str().into(), offset });
+                }
+                Due::Session(member) => self.session_expired(member, out),
+                Due::Wait(wait) => self.wait_expired(wait, out),
+            }
+        }
+        self.due = due;
+        self.deliver_all(queues, out);
+    }
+
+    fn queue_mut(&mut self, id: QueueId) -> &mut Queue {
+        self.queues.get_mut(&id).expect("what is due names a queue that exists")
+    }
+
+    fn queue_named(&self, name: &str) -> Result<QueueId, Refused> {
+        self.queue_names.get(name).copied().ok_or_else(|| {
+            Code::UnknownQueue
+                .because(alloc::format!("there is no queue {name:?}; declare it first"))
+        })
+    }
+
+    fn topic_named(&self, name: &str) -> Result<TopicId, Refused> {
+        self.topic_names.get(name).copied().ok_or_else(|| {
+            Code::UnknownTopic
+                .because(alloc::format!("there is no topic {name:?}; create it first"))
+        })
+    }
+
+    fn group_named(&self, name: &str) -> Result<GroupId, Refused> {
+        self.group_names.get(name).copied().ok_or_else(|| {
+            Code::UnknownGroup
+                .because(alloc::format!("there is no group {name:?}; a join makes it"))
+        })
+    }
+
+    fn partition_named(&self, topic: &str, partition: u32) -> Result<(TopicId, u32), Refused> {
+        let id = self.topic_named(topic)?;
+        let partitions = self.topics[&id].partitions.len();
+        if (partition as usize) < partitions {
+            return Ok((id, partition));
+        }
+        Err(Code::UnknownPartition.because(alloc::format!(
+            "topic {topic:?} has no partition {partition}; its partitions are 0 to {}",
+            partitions - 1
+        )))
+    }
+}
+
+/// A number that a request gives, within its bounds.
+fn within(what: &str, value: u64, min: u64, max: u64) -> Result<(), Refused> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Code::BadArgument.because(alloc::format!("{what} is {value}; it is {min} to {max}")))
+}
+
+/// A span that a request gives, within its bounds.
+fn span_within(what: &str, value: Span, min: Span, max: Span) -> Result<(), Refused> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Code::BadArgument.because(alloc::format!("{what} is {value}; it is {min} to {max}")))
+}
+
+/// A name for something new.
+fn valid_name(what: &str, name: &str) -> Result<(), Refused> {
+    let fault = if name.is_empty() {
+        "is empty"
+    } else if name.len() > NAME_BYTES_MAX {
+        "is too long"
+    } else if name.chars().any(char::is_control) {
+        "has a control character"
+    } else {
+        return Ok(());
+    };
+    let shown: String = name.chars().take(40).collect();
+    Err(Code::BadName.because(alloc::format!(
+        "the {what}'s name {shown:?} {fault}; a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
+    )))
+}
+
+/// An offset out of a log's range.
+fn out_of_range(offset: Offset, start: Offset, end: Offset) -> Refused {
+    Code::OffsetOutOfRange.because(alloc::format!(
+        "offset {offset} is not in the log, whose offsets are {start} to {end}"
+    ))
 }

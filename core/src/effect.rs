@@ -21,6 +21,7 @@ pub enum Effect<'a> {
 
 /// Why the broker closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum CloseReason {
     /// It opened with a version of the protocol that is not spoken here.
     BadProtocol,

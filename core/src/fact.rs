@@ -9,7 +9,7 @@ use crate::id::{Append, Epoch, Generation, GroupId, Offset, Place, QueueId, Topi
 use crate::record::{RawRecord, Records};
 use crate::request::{Destination, ExchangeKind, QueuePolicy};
 use crate::time::Time;
-use crate::view::{AttemptEnd, DeathReason};
+use crate::view::{Attempt, AttemptEnd, DeathReason};
 
 /// One durable change. [`crate::Broker::restore`] makes it, live and at recovery alike.
 ///
@@ -219,8 +219,7 @@ pub enum Fact<'a> {
         attempts_failed: u32,
         /// When it is ready.
         ready_at: Time,
-        /// The newest of its failed attempts: number, time, end and client.
-        #[serde(borrow)]
-        attempts: Cow<'a, [(u32, Time, AttemptEnd, Cow<'a, str>)]>,
+        /// The newest of its failed attempts.
+        attempts: Cow<'a, [Attempt]>,
     },
 }

@@ -12,18 +12,27 @@ mod broker;
 pub mod codec;
 mod effect;
 mod event;
+mod exchange;
 mod fact;
+mod group;
 mod id;
 mod input;
 pub mod limits;
+mod log;
+mod murmur2;
+mod queue;
 mod record;
 mod refusal;
 mod request;
+mod rng;
 mod time;
+mod timer;
+mod topic;
 mod view;
+mod work;
 
 pub use activity::{Activity, LeaveReason};
-pub use broker::{Broker, Config, Violation};
+pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched};
 pub use fact::Fact;
@@ -33,6 +42,7 @@ pub use id::{
 };
 pub use input::Input;
 pub use limits::Limits;
+pub use murmur2::partition_of;
 pub use record::{Batch, Headers, Malformed, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{

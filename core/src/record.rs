@@ -13,6 +13,7 @@
 //! be added without being misread.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,6 +28,8 @@ use crate::time::Time;
 const KEY: u8 = 1;
 const HEADERS: u8 = 2;
 const TIMESTAMP: u8 = 4;
+/// Headers that the broker itself may add to a record: its deaths.
+const BROKER_HEADERS: usize = 1;
 const FLAGS: u8 = KEY | HEADERS | TIMESTAMP;
 
 /// Why bytes are not a batch or a record.
@@ -200,7 +203,7 @@ fn parse(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
     }
     if flags & HEADERS != 0 {
         let count = reader.u8()?;
-        if usize::from(count) > HEADERS_MAX {
+        if usize::from(count) > HEADERS_MAX + BROKER_HEADERS {
             return Err(Malformed::Header);
         }
         let from = reader.0;
@@ -238,7 +241,9 @@ fn encode<'h>(
             out[at] |= HEADERS;
             out.push(0);
         }
-        if !(1..=NAME_BYTES_MAX).contains(&name.len()) || usize::from(count) == HEADERS_MAX {
+        if !(1..=NAME_BYTES_MAX).contains(&name.len())
+            || usize::from(count) == HEADERS_MAX + BROKER_HEADERS
+        {
             return Err(Malformed::Header);
         }
         count += 1;
@@ -329,6 +334,17 @@ impl<'a> Records<'a> {
     /// Bytes of the largest record.
     pub fn record_bytes_max(&self) -> usize {
         (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)
+    }
+
+    /// Headers of the record with the most.
+    pub fn headers_max(&self) -> usize {
+        let with_headers = (0..self.count()).filter_map(|i| self.slice(i));
+        let with_headers = with_headers.filter(|bytes| bytes[0] & HEADERS != 0);
+        with_headers
+            .filter_map(|bytes| parse(bytes).ok())
+            .map(|r| r.headers.len())
+            .max()
+            .unwrap_or(0)
     }
 
     /// The `take` records from `skip` on: this batch itself if that is all of it, a copy otherwise.
@@ -475,13 +491,64 @@ impl Batch {
 #[serde(rename_all = "camelCase")]
 struct Plain {
     #[serde(default)]
-    key: Option<Vec<u8>>,
+    key: Option<PlainBytes>,
     #[serde(default)]
-    headers: Vec<(alloc::string::String, Vec<u8>)>,
+    headers: Vec<(String, PlainBytes)>,
     #[serde(default)]
     timestamp: Option<Time>,
     #[serde(default)]
-    body: Vec<u8>,
+    body: PlainBytes,
+}
+
+/// Bytes where people and JavaScript write them: bytes, text, or a sequence of numbers.
+#[derive(Default)]
+pub(crate) struct PlainBytes(pub(crate) Vec<u8>);
+
+impl<'de> Deserialize<'de> for PlainBytes {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<PlainBytes, D::Error> {
+        d.deserialize_byte_buf(PlainBytesVisitor)
+    }
+}
+
+struct PlainBytesVisitor;
+
+impl<'de> serde::de::Visitor<'de> for PlainBytesVisitor {
+    type Value = PlainBytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes or text")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<PlainBytes, E> {
+        Ok(PlainBytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<PlainBytes, E> {
+        Ok(PlainBytes(bytes))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<PlainBytes, E> {
+        Ok(PlainBytes(text.as_bytes().to_vec()))
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<PlainBytes, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = seq.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(PlainBytes(bytes))
+    }
+}
+
+/// Reads an optional body for `Pick::One`; in the binary format it is bytes as they lie.
+pub(crate) fn optional_bytes<'de: 'a, 'a, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Cow<'a, [u8]>>, D::Error> {
+    if d.is_human_readable() {
+        Ok(Option::<PlainBytes>::deserialize(d)?.map(|bytes| Cow::Owned(bytes.0)))
+    } else {
+        Ok(Option::<&[u8]>::deserialize(d)?.map(Cow::Borrowed))
+    }
 }
 
 struct AsBytes<'a>(&'a [u8]);
@@ -538,8 +605,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawRecord<'a> {
 
 impl Plain {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        encode(out, self.key.as_deref(), headers, self.timestamp, &self.body)
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.0.as_slice()));
+        let key = self.key.as_ref().map(|key| key.0.as_slice());
+        encode(out, key, headers, self.timestamp, &self.body.0)
     }
 }
 

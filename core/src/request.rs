@@ -319,6 +319,13 @@ pub enum Op<'a> {
         #[serde(borrow)]
         what: Inspect<'a>,
     },
+    /// Gives deliveries back that nobody has looked at: ready again in their place, and no attempt
+    /// is counted (AMQP 1.0's `released`). `Settled`.
+    Release {
+        /// Which deliveries.
+        #[serde(borrow)]
+        leases: Cow<'a, [LeaseId]>,
+    },
 }
 
 /// How an exchange routes, as in AMQP 0-9-1.
@@ -429,7 +436,7 @@ pub enum Pick<'a> {
         /// Which.
         offset: Offset,
         /// A body to put in place of its own: the message mended.
-        #[serde(borrow, default)]
+        #[serde(borrow, default, deserialize_with = "crate::record::optional_bytes")]
         body: Option<Cow<'a, [u8]>>,
     },
     /// The oldest that are ready, at most so many.

@@ -1,0 +1,178 @@
+//! The invariants of the state, for tests: each is a sentence that has to be true.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use super::{Awaits, Broker};
+use crate::group::Group;
+use crate::log::Log;
+use crate::queue::Queue;
+use crate::timer::TimerId;
+use crate::work::State;
+
+/// An invariant that does not hold, or a fact that contradicts the ones before it: a fault of
+/// ours, or a damaged journal, never a client's mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Violation {}
+
+type Checked = Result<(), Violation>;
+
+fn hold(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
+    if condition { Ok(()) } else { Err(Violation(otherwise())) }
+}
+
+impl Broker {
+    /// Checks every invariant of the state. It looks at everything, so it is for tests.
+    pub fn check(&self) -> Result<(), Violation> {
+        for queue in self.queues.values() {
+            self.check_queue(queue)?;
+        }
+        self.check_consumers()?;
+        for topic in self.topics.values() {
+            for log in &topic.partitions {
+                check_log(&topic.name, log)?;
+            }
+        }
+        for group in self.groups.values() {
+            self.check_group(group)?;
+        }
+        self.check_waits()?;
+        self.check_totals()
+    }
+
+    fn check_queue(&self, queue: &Queue) -> Checked {
+        let name = &queue.name;
+        check_log(name, &queue.log)?;
+        if let Some(fault) = queue.work.fault() {
+            return Err(Violation(format!("queue {name}: {fault}")));
+        }
+        hold(queue.work.fresh() <= queue.log.end(), || {
+            format!("queue {name}: the window reaches beyond the log")
+        })?;
+        for offset in queue.work.offsets(queue.log.start(), queue.log.end()) {
+            hold(queue.log.find(offset).is_some(), || {
+                format!("queue {name}: message {offset} is not settled, and its record is gone")
+            })?;
+        }
+        let max = queue.policy.deliveries_max.unwrap_or(u32::MAX);
+        for (offset, slot) in queue.work.window() {
+            hold(slot.failed < max, || {
+                format!("queue {name}: message {offset} failed {} times of {max}", slot.failed)
+            })?;
+            if let State::Leased(holder) = slot.state {
+                hold(self.conns.contains_key(&holder.conn), || {
+                    format!("queue {name}: message {offset} is leased to a closed connection")
+                })?;
+            }
+        }
+        let wanted = !queue.consumers.is_empty() || !queue.waiting.is_empty();
+        hold(!(wanted && queue.next_ready().is_some()), || {
+            format!("queue {name}: a message is ready and somebody waits for it")
+        })
+    }
+
+    fn check_consumers(&self) -> Checked {
+        let mut outstanding = BTreeMap::new();
+        for queue in self.queues.values() {
+            for (_, slot) in queue.work.window() {
+                if let State::Leased(holder) = slot.state {
+                    *outstanding.entry(holder.consumer).or_insert(0) += 1;
+                }
+            }
+        }
+        for (id, consumer) in &self.consumers {
+            let holds = outstanding.get(&Some(*id)).copied().unwrap_or(0);
+            hold(consumer.outstanding == holds && holds <= consumer.prefetch, || {
+                format!("{id} counts {}, holds {holds}", consumer.outstanding)
+            })?;
+            let queue = &self.queues[&consumer.queue];
+            let listed = queue.consumers.iter().filter(|other| *other == id).count();
+            hold(listed == usize::from(holds < consumer.prefetch), || {
+                format!("{id} with credit is not listed once, or without credit is listed")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_group(&self, group: &Group) -> Checked {
+        let name = &group.name;
+        for (partition, (offset, _)) in &group.committed {
+            let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
+            hold(log.is_some_and(|log| *offset <= log.end()), || {
+                format!("group {name}: {offset} is committed beyond the end of {partition:?}")
+            })?;
+        }
+        for (partition, owned) in &group.owned {
+            let member = group.members.get(&owned.member);
+            hold(member.is_some_and(|m| m.topics.contains(&partition.0)), || {
+                format!("group {name}: the owner of {partition:?} does not read it")
+            })?;
+            let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
+            hold(log.is_some_and(|log| owned.position <= log.end()), || {
+                format!("group {name}: a position beyond the end of {partition:?}")
+            })?;
+            hold(owned.since <= group.generation, || {
+                format!("group {name}: {partition:?} is owned since a later generation")
+            })?;
+        }
+        let subscribed: BTreeSet<_> =
+            group.members.values().flat_map(|member| member.topics.iter()).collect();
+        for topic in subscribed {
+            let partitions = self.topics[topic].partitions.len() as u32;
+            hold((0..partitions).all(|p| group.owned.contains_key(&(*topic, p))), || {
+                format!("group {name}: a partition of {topic} is read by nobody")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_waits(&self) -> Checked {
+        for (number, wait) in &self.waits {
+            let known = match wait.what {
+                Awaits::Message { queue, .. } => self.queues[&queue].waiting.contains(number),
+                Awaits::Record { group, member, .. } => {
+                    self.groups[&group].members[&member].waiting == Some(*number)
+                }
+            };
+            hold(known, || format!("wait {number} is not where it would be woken"))?;
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self) -> Checked {
+        let queues: u64 = self.queues.values().map(|queue| queue.log.bytes()).sum();
+        let topics = self.topics.values().flat_map(|topic| &topic.partitions);
+        let bytes = queues + topics.map(Log::bytes).sum::<u64>();
+        hold(bytes == self.stored_bytes, || {
+            format!("{} bytes are counted, {bytes} are held", self.stored_bytes)
+        })?;
+        let bound: usize = self.exchanges.values().map(|e| e.bindings().count()).sum();
+        hold(bound == self.bindings, || {
+            format!("{} bindings are counted, there are {bound}", self.bindings)
+        })?;
+        let timed = self.queues.values().map(|queue| queue.work.leased() + queue.work.delayed());
+        let sessions = self.groups.values().flat_map(|group| group.members.values());
+        let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
+        let due = timed.sum::<u64>() as usize + sessions + self.waits.len();
+        hold(due == self.timers.running(), || {
+            format!("{} timers run, {due} have a reason", self.timers.running())
+        })
+    }
+}
+
+fn check_log(name: &str, log: &Log) -> Checked {
+    match log.fault() {
+        Some(fault) => Err(Violation(format!("{name}: {fault}"))),
+        None => Ok(()),
+    }
+}

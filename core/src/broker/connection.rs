@@ -1,0 +1,93 @@
+//! What a connection's end brings with it, and requests that wait.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+
+use super::{Awaits, Broker, Conn, Wait};
+use crate::activity::{Activity, LeaveReason};
+use crate::effect::Sink;
+use crate::event::Event;
+use crate::id::ConnId;
+use crate::time::Span;
+use crate::view::AttemptEnd;
+
+impl Broker {
+    pub(super) fn conn_mut(&mut self, conn: ConnId) -> &mut Conn {
+        self.conns.get_mut(&conn).expect("a request comes from an open connection")
+    }
+
+    pub(super) fn watch(&mut self, conn: ConnId, on: bool) {
+        if on {
+            self.watchers.insert(conn);
+        } else {
+            self.watchers.remove(&conn);
+        }
+    }
+
+    /// A connection is gone: its consumers, members and waits with it, and what it held is ready
+    /// again, one failed attempt later.
+    pub(super) fn closed(&mut self, conn: ConnId, out: &mut dyn Sink) {
+        self.watchers.remove(&conn);
+        let Some(Conn { consumers, members, waits, queues, client }) =
+            self.conns.get(&conn).cloned()
+        else {
+            return;
+        };
+        self.note(out, || Activity::Disconnected { conn, client: client.as_str().into() });
+        for wait in waits {
+            self.stop_waiting(wait);
+        }
+        for consumer in consumers {
+            self.forget_consumer(consumer);
+        }
+        let mut ready = BTreeSet::new();
+        for queue in queues {
+            for offset in self.held_by(conn, queue) {
+                let end = AttemptEnd::Disconnected;
+                self.end_attempt(queue, offset, end, Span::ZERO, &mut ready, out);
+            }
+        }
+        self.remove_members(members, LeaveReason::Disconnected, out);
+        self.conns.remove(&conn);
+        self.deliver_all(ready, out);
+    }
+
+    /// Takes back a request that waits.
+    pub(super) fn stop_waiting(&mut self, number: u64) -> Wait {
+        let wait = self.unpark(number);
+        self.timers.stop(wait.timer);
+        wait
+    }
+
+    pub(super) fn wait_expired(&mut self, number: u64, out: &mut dyn Sink) {
+        let Wait { conn, tag, what, .. } = self.unpark(number);
+        let event = match what {
+            Awaits::Message { .. } => Event::Received { tag, deliveries: Cow::Borrowed(&[]) },
+            Awaits::Record { .. } => Event::Polled { tag, batches: Cow::Borrowed(&[]) },
+        };
+        self.tell(conn, event, out);
+    }
+
+    fn unpark(&mut self, number: u64) -> Wait {
+        let wait = self.waits.remove(&number).expect("a wait ends once");
+        if let Some(conn) = self.conns.get_mut(&wait.conn) {
+            conn.waits.remove(&number);
+        }
+        match wait.what {
+            Awaits::Message { queue, .. } => {
+                self.queue_mut(queue).waiting.retain(|other| *other != number);
+            }
+            Awaits::Record { group, member, .. } => {
+                let group = self.groups.get_mut(&group).expect("a poll's group exists");
+                let reader = group.members.get_mut(&member).expect("a poll's member is there");
+                reader.waiting = None;
+                for topic in &reader.topics {
+                    let topic =
+                        self.topics.get_mut(topic).expect("a member reads topics that exist");
+                    topic.waiting.remove(&(group.id, member));
+                }
+            }
+        }
+        wait
+    }
+}

@@ -1,0 +1,314 @@
+//! Exchanges, queues, topics and bindings come and go.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::{Broker, Refused, span_within, valid_name, within};
+use crate::activity::Activity;
+use crate::effect::Sink;
+use crate::event::Event;
+use crate::exchange::{Leads, words};
+use crate::fact::Fact;
+use crate::id::{ConnId, QueueId, Tag, TopicId};
+use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, VISIBILITY_MAX};
+use crate::refusal::Code;
+use crate::request::{Destination, ExchangeKind, QueuePolicy};
+use crate::time::Span;
+
+impl Broker {
+    pub(super) fn declare_exchange(
+        &mut self,
+        name: &str,
+        kind: ExchangeKind,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        if let Some(exchange) = self.exchanges.get(name) {
+            if exchange.kind == kind {
+                return Ok(());
+            }
+            return Err(Code::Conflict.because(format!(
+                "exchange {name:?} exists and is {:?}, not {kind:?}; delete it first, or take another name",
+                exchange.kind
+            )));
+        }
+        valid_name("exchange", name)?;
+        if name.starts_with("amq.") {
+            return Err(Code::BadName.because(format!(
+                "{name:?}: names that begin with \"amq.\" are the broker's own"
+            )));
+        }
+        self.room_for("exchanges", self.exchanges.len(), self.config.limits.exchanges_max)?;
+        self.record(Fact::ExchangeDeclared { name: name.into(), kind }, out);
+        self.changed(out, || format!("exchange {name} was declared"));
+        Ok(())
+    }
+
+    pub(super) fn delete_exchange(
+        &mut self,
+        name: &str,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        self.exchange_named(name)?;
+        if name.starts_with("amq.") {
+            return Err(Code::InUse
+                .because(format!("exchange {name:?} is the broker's own and cannot be deleted")));
+        }
+        self.record(Fact::ExchangeDeleted { name: name.into() }, out);
+        self.changed(out, || format!("exchange {name} was deleted"));
+        Ok(())
+    }
+
+    pub(super) fn declare_queue(
+        &mut self,
+        name: &str,
+        policy: QueuePolicy<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        if let Some(id) = self.queue_names.get(name) {
+            if self.queues[id].policy == policy {
+                return Ok(());
+            }
+            return Err(Code::Conflict.because(format!(
+                "queue {name:?} exists with another policy; delete it first, or take another name"
+            )));
+        }
+        valid_name("queue", name)?;
+        self.valid_policy(name, &policy)?;
+        self.room_for("queues", self.queues.len(), self.config.limits.queues_max)?;
+        self.record(Fact::QueueDeclared { id: self.next_queue, name: name.into(), policy }, out);
+        self.changed(out, || format!("queue {name} was declared"));
+        Ok(())
+    }
+
+    fn valid_policy(&self, name: &str, policy: &QueuePolicy<'_>) -> Result<(), Refused> {
+        span_within("visibility", policy.visibility, Span::from_millis(1), VISIBILITY_MAX)?;
+        span_within("retry_delay", policy.retry_delay, Span::ZERO, VISIBILITY_MAX)?;
+        if let Some(max) = policy.deliveries_max {
+            within("deliveries_max", u64::from(max), 1, u64::from(u32::MAX))?;
+            if policy.dead_letter.is_none() {
+                return Err(Code::BadArgument.because(
+                    "deliveries_max needs a dead_letter queue: a message that failed so often \
+                     would be lost without one",
+                ));
+            }
+        }
+        if let Some(max) = policy.messages_max {
+            within("messages_max", max, 1, self.config.limits.queue_messages_max)?;
+        }
+        match &policy.dead_letter {
+            Some(to) if to == name => Err(Code::BadArgument
+                .because(format!("queue {name:?} cannot be its own dead-letter queue"))),
+            Some(to) => self.queue_named(to).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn delete_queue(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
+        let id = self.queue_named(name)?;
+        let user = self.queues.values().find(|q| q.policy.dead_letter.as_deref() == Some(name));
+        if let Some(user) = user {
+            return Err(Code::InUse.because(format!(
+                "queue {name:?} is the dead-letter queue of {:?}; delete that one first",
+                user.name
+            )));
+        }
+        let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
+        for wait in waiting {
+            let wait = self.stop_waiting(wait);
+            let refusal = Code::UnknownQueue.because(format!("queue {name:?} was deleted"));
+            self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
+        }
+        let gone: Vec<_> = self.consumers.iter().filter(|(_, c)| c.queue == id).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(consumer, c)| (*consumer, c.conn)).collect();
+        for (consumer, conn) in gone {
+            self.consumers.remove(&consumer);
+            self.conns.get_mut(&conn).expect("a consumer's connection").consumers.remove(&consumer);
+            self.tell(conn, Event::Cancelled { consumer }, out);
+        }
+        self.record(Fact::QueueDeleted { id }, out);
+        self.changed(out, || format!("queue {name} was deleted"));
+        Ok(())
+    }
+
+    pub(super) fn purge_queue(
+        &mut self,
+        conn: ConnId,
+        tag: Tag,
+        name: &str,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        let id = self.queue_named(name)?;
+        let queue = &self.queues[&id];
+        let end = queue.log.end();
+        let ready = queue.work.offsets(crate::id::Offset(0), end);
+        let ready: Vec<_> = ready.filter(|offset| queue.work.is_ready(*offset, end)).collect();
+        if !ready.is_empty() {
+            self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(&ready) }, out);
+        }
+        for offset in &ready {
+            let (queue, offset) = (name.into(), *offset);
+            self.note(out, || Activity::Dropped { queue, offset, purged: true });
+        }
+        self.tell(conn, Event::Count { tag, count: ready.len() as u64 }, out);
+        Ok(())
+    }
+
+    pub(super) fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: u32,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        if let Some(id) = self.topic_names.get(name) {
+            let has = self.topics[id].partitions.len();
+            if has == partitions as usize {
+                return Ok(());
+            }
+            return Err(Code::Conflict.because(format!(
+                "topic {name:?} exists with {has} partitions, not {partitions}"
+            )));
+        }
+        valid_name("topic", name)?;
+        let max = self.config.limits.partitions_max;
+        within("partitions", u64::from(partitions), 1, u64::from(max))?;
+        self.room_for("topics", self.topics.len(), self.config.limits.topics_max)?;
+        self.record(Fact::TopicCreated { id: self.next_topic, name: name.into(), partitions }, out);
+        self.changed(out, || format!("topic {name} was created, partitions: {partitions}"));
+        Ok(())
+    }
+
+    pub(super) fn delete_topic(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
+        let id = self.topic_named(name)?;
+        let groups = self.unsubscribe_all(id, out);
+        self.record(Fact::TopicDeleted { id }, out);
+        self.changed(out, || format!("topic {name} was deleted"));
+        for group in groups {
+            self.rebalance(group, out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        exchange: &str,
+        to: Destination<'_>,
+        pattern: &str,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        let kind = self.exchange_named(exchange)?;
+        let leads = self.leads(&to)?;
+        valid_key(kind, pattern)?;
+        if self.exchanges[exchange].is_bound(pattern, &leads) {
+            return Ok(());
+        }
+        self.room_for("bindings", self.bindings, self.config.limits.bindings_max)?;
+        let what = format!("exchange {exchange} was bound to {} with {pattern:?}", Shown(&to));
+        self.record(Fact::Bound { exchange: exchange.into(), to, pattern: pattern.into() }, out);
+        self.changed(out, || what);
+        Ok(())
+    }
+
+    pub(super) fn unbind(
+        &mut self,
+        exchange: &str,
+        to: Destination<'_>,
+        pattern: &str,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        self.exchange_named(exchange)?;
+        let leads = self.leads(&to)?;
+        if !self.exchanges[exchange].is_bound(pattern, &leads) {
+            return Err(Code::UnknownBinding.because(format!(
+                "exchange {exchange:?} is not bound to {} with {pattern:?}",
+                Shown(&to)
+            )));
+        }
+        let what = format!("exchange {exchange} was unbound from {} with {pattern:?}", Shown(&to));
+        self.record(Fact::Unbound { exchange: exchange.into(), to, pattern: pattern.into() }, out);
+        self.changed(out, || what);
+        Ok(())
+    }
+
+    pub(super) fn exchange_named(&self, name: &str) -> Result<ExchangeKind, Refused> {
+        self.exchanges.get(name).map(|exchange| exchange.kind).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "the default exchange has its bindings from the queues' names and takes no others"
+                    .into()
+            } else {
+                format!("there is no exchange {name:?}; declare it first")
+            };
+            Code::UnknownExchange.because(message)
+        })
+    }
+
+    /// What a destination's name stands for.
+    pub(super) fn leads(&self, to: &Destination<'_>) -> Result<Leads, Refused> {
+        Ok(match to {
+            Destination::Queue(name) => Leads::Queue(self.queue_named(name)?),
+            Destination::Topic(name) => Leads::Topic(self.topic_named(name)?),
+            Destination::Exchange(name) => {
+                self.exchange_named(name)?;
+                Leads::Exchange(name.as_ref().into())
+            }
+        })
+    }
+
+    pub(super) fn room_for(&self, what: &str, have: usize, max: u32) -> Result<(), Refused> {
+        if have < max as usize {
+            return Ok(());
+        }
+        Err(Code::TooMany.because(format!(
+            "there are {have} {what}, and there may be {max}; delete some, or raise the limit"
+        )))
+    }
+
+    pub(super) fn changed(&self, out: &mut dyn Sink, what: impl FnOnce() -> alloc::string::String) {
+        self.note(out, || Activity::TopologyChanged { what: what().into() });
+    }
+
+    /// Removes every binding that leads to what is gone.
+    pub(super) fn unbind_all(&mut self, gone: &BTreeSet<Leads>) {
+        for exchange in self.exchanges.values_mut() {
+            self.bindings -= exchange.unbind(|_, to| gone.contains(to));
+        }
+    }
+
+    pub(super) fn queue_name(&self, id: QueueId) -> &str {
+        &self.queues[&id].name
+    }
+
+    pub(super) fn topic_name(&self, id: TopicId) -> &str {
+        &self.topics[&id].name
+    }
+}
+
+/// A routing key or pattern, within its bounds.
+pub(super) fn valid_key(kind: ExchangeKind, key: &str) -> Result<(), Refused> {
+    if key.len() > NAME_BYTES_MAX {
+        return Err(Code::BadName.because(format!(
+            "a routing key of {} bytes; it has at most {NAME_BYTES_MAX}",
+            key.len()
+        )));
+    }
+    let count = words(key).count();
+    if kind == ExchangeKind::Topic && count > ROUTING_WORDS_MAX {
+        return Err(Code::BadName.because(format!(
+            "a routing key of {count} words; it has at most {ROUTING_WORDS_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+struct Shown<'d>(&'d Destination<'d>);
+
+impl core::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Destination::Queue(name) => write!(f, "queue {name}"),
+            Destination::Topic(name) => write!(f, "topic {name}"),
+            Destination::Exchange(name) => write!(f, "exchange {name}"),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The only place where durable state changes: each fact, made true.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::{Broker, Violation};
+use crate::exchange::{Exchange, Leads};
+use crate::fact::Fact;
+use crate::group::Group;
+use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
+use crate::log::Log;
+use crate::queue::Queue;
+use crate::record::{Batch, RawRecord, Records};
+use crate::time::Time;
+use crate::timer::{Due, TimerId};
+use crate::topic::Topic;
+use crate::view::{Attempt, AttemptEnd};
+
+type Evolved = Result<(), Violation>;
+
+impl Broker {
+    pub(super) fn evolve(&mut self, fact: Fact<'_>) -> Evolved {
+        match fact {
+            Fact::Started { epoch } => self.epoch = epoch,
+            Fact::ExchangeDeclared { name, kind } => {
+                self.exchanges.insert(name.into_owned(), Exchange::new(kind));
+            }
+            Fact::ExchangeDeleted { name } => self.exchange_deleted(&name)?,
+            Fact::QueueDeclared { id, name, policy } => {
+                let name = name.into_owned();
+                self.next_queue = self.next_queue.max(QueueId(id.0 + 1));
+                self.queue_names.insert(name.clone(), id);
+                self.queues.insert(id, Queue::new(id, name, policy.into_owned()));
+            }
+            Fact::QueueDeleted { id } => self.queue_deleted(id)?,
+            Fact::TopicCreated { id, name, partitions } => {
+                let name = name.into_owned();
+                self.next_topic = self.next_topic.max(TopicId(id.0 + 1));
+                self.topic_names.insert(name.clone(), id);
+                self.topics.insert(id, Topic::new(id, name, partitions));
+            }
+            Fact::TopicDeleted { id } => self.topic_deleted(id)?,
+            Fact::Bound { exchange, to, pattern } => {
+                let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
+                let exchange =
+                    self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
+                exchange.bind(&pattern, leads);
+                self.bindings += 1;
+            }
+            Fact::Unbound { exchange, to, pattern } => {
+                let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
+                let exchange =
+                    self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
+                self.bindings -= exchange.unbind(|p, to| p == pattern && *to == leads);
+            }
+            Fact::Published { at, appends, records } => self.published(at, &appends, &records)?,
+            Fact::Settled { queue, offsets } => {
+                offsets.iter().try_for_each(|offset| self.gone(queue, *offset))?;
+            }
+            Fact::AttemptEnded { queue, offset, at, end, client, ready_at } => {
+                self.attempt_ended(queue, offset, (at, end, client), ready_at)?;
+            }
+            Fact::DeadLettered { queue, offset, at, to, to_offset, record, reason: _ }
+            | Fact::Redriven { queue, offset, at, to, to_offset, record } => {
+                self.moved((queue, offset), at, (to, to_offset), &record)?;
+            }
+            Fact::GroupCreated { id, name } => {
+                let name = name.into_owned();
+                self.next_group = self.next_group.max(GroupId(id.0 + 1));
+                self.group_names.insert(name.clone(), id);
+                self.groups.insert(id, Group::new(id, name));
+            }
+            Fact::Rebalanced { group, generation } => self.group(group)?.generation = generation,
+            Fact::Committed { group, topic, partition, offset, at } => {
+                self.saw(at);
+                self.group(group)?.committed.insert((topic, partition), (offset, at));
+            }
+            Fact::GroupDeleted { id } => {
+                let group = self.groups.remove(&id).ok_or_else(|| broken("group"))?;
+                self.group_names.remove(&group.name);
+            }
+            Fact::LogStarts { place, next } => self.log_starts(place, next)?,
+            Fact::NumbersFrom { queue, topic, group } => {
+                self.next_queue = self.next_queue.max(queue);
+                self.next_topic = self.next_topic.max(topic);
+                self.next_group = self.next_group.max(group);
+            }
+            Fact::MessageState { queue, offset, attempts_failed, ready_at, attempts } => {
+                let attempts = attempts.into_owned();
+                self.message_state(queue, offset, attempts_failed, ready_at, attempts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Time does not go back behind what is known to have happened.
+    fn saw(&mut self, at: Time) {
+        self.now = self.now.max(at);
+    }
+
+    fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
+        self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
+    }
+
+    fn group(&mut self, id: GroupId) -> Result<&mut Group, Violation> {
+        self.groups.get_mut(&id).ok_or_else(|| broken(&format!("group {id}")))
+    }
+
+    /// An unsettled message's queue.
+    fn holding(&mut self, id: QueueId, offset: Offset) -> Result<&mut Queue, Violation> {
+        let queue = self.queue(id)?;
+        if queue.work.is_unsettled(offset, queue.log.end()) {
+            return Ok(queue);
+        }
+        Err(broken(&format!("message {offset} of queue {id}")))
+    }
+
+    fn exchange_deleted(&mut self, name: &str) -> Evolved {
+        let exchange = self.exchanges.remove(name).ok_or_else(|| broken("exchange"))?;
+        self.bindings -= exchange.bindings().count();
+        self.unbind_all(&BTreeSet::from([Leads::Exchange(name.to_owned())]));
+        Ok(())
+    }
+
+    fn queue_deleted(&mut self, id: QueueId) -> Evolved {
+        let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
+        self.queue_names.remove(&queue.name);
+        self.stored_bytes -= queue.log.bytes();
+        for (_, slot) in queue.work.window() {
+            if slot.timer != TimerId::NONE {
+                self.timers.stop(slot.timer);
+            }
+        }
+        self.unbind_all(&BTreeSet::from([Leads::Queue(id)]));
+        Ok(())
+    }
+
+    fn topic_deleted(&mut self, id: TopicId) -> Evolved {
+        let topic = self.topics.remove(&id).ok_or_else(|| broken("topic"))?;
+        self.topic_names.remove(&topic.name);
+        self.stored_bytes -= topic.partitions.iter().map(Log::bytes).sum::<u64>();
+        for group in self.groups.values_mut() {
+            group.committed.retain(|partition, _| partition.0 != id);
+            group.owned.retain(|partition, _| partition.0 != id);
+            group.reached.retain(|partition, _| partition.0 != id);
+        }
+        self.unbind_all(&BTreeSet::from([Leads::Topic(id)]));
+        Ok(())
+    }
+
+    fn published(&mut self, at: Time, appends: &[Append], records: &Records<'_>) -> Evolved {
+        self.saw(at);
+        let records = records.to_shared();
+        for Append { place, base } in appends {
+            let log = self.log(*place)?;
+            if log.end() != *base {
+                return Err(Violation(format!(
+                    "a batch at offset {base} of {place}, whose end is {}",
+                    log.end()
+                )));
+            }
+            log.append(at, records.clone());
+            self.stored_bytes += records.as_bytes().len() as u64;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, place: Place) -> Result<&mut Log, Violation> {
+        let log = match place {
+            Place::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.log),
+            Place::Partition(id, partition) => self
+                .topics
+                .get_mut(&id)
+                .and_then(|topic| topic.partitions.get_mut(partition as usize)),
+        };
+        log.ok_or_else(|| broken(&format!("{place}")))
+    }
+
+    /// A message is gone from its queue, whatever it was doing.
+    fn gone(&mut self, id: QueueId, offset: Offset) -> Evolved {
+        let queue = self.holding(id, offset)?;
+        let before = queue.log.bytes();
+        let timer = queue.settle(offset);
+        let freed = before - queue.log.bytes();
+        self.stored_bytes -= freed;
+        if timer != TimerId::NONE {
+            self.timers.stop(timer);
+        }
+        Ok(())
+    }
+
+    fn attempt_ended(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        (at, end, client): (Time, AttemptEnd, Cow<'_, str>),
+        ready_at: Time,
+    ) -> Evolved {
+        self.saw(at);
+        let queue = self.holding(id, offset)?;
+        let number = queue.work.slot(offset).map_or(0, |slot| slot.failed) + 1;
+        let attempt = Attempt { number, at, end, client: client.into_owned() };
+        queue.work.attempt_failed(offset, attempt);
+        self.ready_from(id, offset, ready_at);
+        Ok(())
+    }
+
+    /// Makes a message of the window ready, now or then.
+    fn ready_from(&mut self, id: QueueId, offset: Offset, ready_at: Time) {
+        let queue = self.queues.get_mut(&id).expect("the caller found the queue");
+        let timer = queue.work.slot(offset).map_or(TimerId::NONE, |slot| slot.timer);
+        if timer != TimerId::NONE {
+            self.timers.stop(timer);
+        }
+        if ready_at > self.now {
+            let timer = self.timers.start(ready_at, Due::Delay(id, offset));
+            queue.work.make_delayed(offset, ready_at, timer);
+        } else {
+            queue.work.make_ready(offset);
+        }
+    }
+
+    /// A message leaves one queue and comes to lie in another.
+    fn moved(
+        &mut self,
+        (from, offset): (QueueId, Offset),
+        at: Time,
+        (to, to_offset): (QueueId, Offset),
+        record: &RawRecord<'_>,
+    ) -> Evolved {
+        self.gone(from, offset)?;
+        let mut batch = Batch::new();
+        batch.push_raw(record.as_bytes());
+        let records = batch.finish().expect("there is one record");
+        self.published(at, &[Append { place: Place::Queue(to), base: to_offset }], &records)
+    }
+
+    fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {
+        match place {
+            Place::Queue(id) => self.queue(id)?.skip_to(next),
+            Place::Partition(..) => self.log(place)?.skip_to(next),
+        }
+        Ok(())
+    }
+
+    fn message_state(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        failed: u32,
+        ready_at: Time,
+        attempts: Vec<Attempt>,
+    ) -> Evolved {
+        let queue = self.holding(id, offset)?;
+        queue.work.set_failed(offset, failed, attempts);
+        self.ready_from(id, offset, ready_at);
+        Ok(())
+    }
+}
+
+/// A fact names something that is not there.
+fn broken(what: &str) -> Violation {
+    Violation(format!("a fact names what is not there: {what}"))
+}

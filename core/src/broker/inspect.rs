@@ -1,0 +1,165 @@
+//! Views of the state.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Broker, Consumer, Refused};
+use crate::effect::Sink;
+use crate::event::Event;
+use crate::exchange::Exchange;
+use crate::group::{Group, Member, Partition};
+use crate::id::{ConnId, ConsumerId, Offset, Tag};
+use crate::log::Log;
+use crate::queue::Queue;
+use crate::request::Inspect;
+use crate::topic::Topic;
+use crate::view::{
+    BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupView,
+    MemberView, Overview, PartitionView, QueueView, TopicView, View,
+};
+
+impl Broker {
+    pub(super) fn inspect(
+        &mut self,
+        conn: ConnId,
+        tag: Tag,
+        what: &Inspect<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        let view = match what {
+            Inspect::Overview => View::Overview(self.overview()),
+            Inspect::Queue(name) => {
+                let id = self.queue_named(name)?;
+                let mut view = self.queue_view(&self.queues[&id]);
+                let of_queue = self.consumers.iter().filter(|(_, consumer)| consumer.queue == id);
+                view.consumers = of_queue.map(consumer_view).collect();
+                View::Queue(view)
+            }
+            Inspect::Topic(name) => View::Topic(topic_view(&self.topics[&self.topic_named(name)?])),
+            Inspect::Group(name) => {
+                View::Group(self.group_view(&self.groups[&self.group_named(name)?]))
+            }
+        };
+        self.tell(conn, Event::Inspected { tag, view }, out);
+        Ok(())
+    }
+
+    /// Everything but the messages, for whoever drives the broker. Clients ask by
+    /// [`crate::Inspect::Overview`].
+    pub fn overview(&self) -> Overview {
+        let mut queues: Vec<_> =
+            self.queue_names.values().map(|id| self.queue_view(&self.queues[id])).collect();
+        for consumer in &self.consumers {
+            let name = self.queue_name(consumer.1.queue);
+            let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
+            let view = &mut queues[at.expect("a consumer's queue is shown")];
+            view.consumers.push(consumer_view(consumer));
+        }
+        let own = |name: &&String| !name.starts_with("amq.");
+        let exchanges = self
+            .exchanges
+            .iter()
+            .filter(|(name, exchange)| own(name) || exchange.bindings().next().is_some());
+        Overview {
+            now: self.now,
+            epoch: self.epoch,
+            stored_bytes: self.stored_bytes,
+            due: self.deadline(),
+            exchanges: exchanges.map(|(name, e)| self.exchange_view(name, e)).collect(),
+            queues,
+            topics: self.topic_names.values().map(|id| topic_view(&self.topics[id])).collect(),
+            groups: self.group_names.values().map(|id| self.group_view(&self.groups[id])).collect(),
+            connections: self
+                .conns
+                .iter()
+                .map(|(id, conn)| ConnectionView { id: *id, client: conn.client.clone() })
+                .collect(),
+        }
+    }
+
+    fn exchange_view(&self, name: &str, exchange: &Exchange) -> ExchangeView {
+        let binding = |(pattern, leads): (&str, _)| BindingView {
+            pattern: pattern.to_string(),
+            to: self.destination(leads),
+        };
+        ExchangeView {
+            name: name.to_string(),
+            kind: exchange.kind,
+            bindings: exchange.bindings().map(binding).collect(),
+        }
+    }
+
+    /// A queue without its consumers, which the caller finds with less work for all at once.
+    fn queue_view(&self, queue: &Queue) -> QueueView {
+        let end = queue.log.end();
+        let oldest = queue.work.offsets(Offset(0), end).next();
+        QueueView {
+            id: queue.id,
+            name: queue.name.clone(),
+            policy: queue.policy.clone(),
+            ready: queue.work.ready(end),
+            leased: queue.work.leased(),
+            delayed: queue.work.delayed(),
+            bytes: queue.log.bytes(),
+            end,
+            acked: queue.acked,
+            dead_lettered: queue.dead_lettered,
+            oldest_at: oldest.and_then(|o| queue.log.find(o)).map(|(segment, _)| segment.at),
+            consumers: Vec::new(),
+        }
+    }
+
+    fn group_view(&self, group: &Group) -> GroupView {
+        let mut partitions: BTreeSet<Partition> = group.committed.keys().copied().collect();
+        partitions.extend(group.owned.keys());
+        let partition = |partition: Partition| {
+            let topic = &self.topics[&partition.0];
+            let log = &topic.partitions[partition.1 as usize];
+            let committed = group.committed.get(&partition).map(|(offset, _)| *offset);
+            let owned = group.owned.get(&partition);
+            let from = committed.unwrap_or(log.start());
+            GroupPartitionView {
+                topic: topic.name.clone(),
+                partition: partition.1,
+                committed,
+                position: owned.map(|owned| owned.position),
+                end: log.end(),
+                lag: log.end().0.saturating_sub(from.0),
+                owner: owned.map(|owned| owned.member),
+            }
+        };
+        let member = |(id, member): (&_, &Member)| MemberView {
+            id: *id,
+            conn: member.conn,
+            client: self.client(member.conn),
+        };
+        GroupView {
+            id: group.id,
+            name: group.name.clone(),
+            generation: group.generation,
+            assignor: group.assignor,
+            members: group.members.iter().map(member).collect(),
+            partitions: partitions.into_iter().map(partition).collect(),
+        }
+    }
+}
+
+fn consumer_view((id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
+    ConsumerView {
+        id: *id,
+        conn: consumer.conn,
+        prefetch: consumer.prefetch,
+        outstanding: consumer.outstanding,
+    }
+}
+
+fn topic_view(topic: &Topic) -> TopicView {
+    let partition =
+        |log: &Log| PartitionView { start: log.start(), end: log.end(), bytes: log.bytes() };
+    TopicView {
+        id: topic.id,
+        name: topic.name.clone(),
+        partitions: topic.partitions.iter().map(partition).collect(),
+    }
+}

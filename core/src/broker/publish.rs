@@ -1,0 +1,290 @@
+//! Publishing: from a target to the logs that take the batch, all of them or none.
+
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::declare::valid_key;
+use super::{Broker, Refused};
+use crate::activity::Activity;
+use crate::effect::Sink;
+use crate::event::Event;
+use crate::exchange::Leads;
+use crate::fact::Fact;
+use crate::id::{Append, ConnId, Place, QueueId, Tag, TopicId};
+use crate::limits::{EXCHANGE_HOPS_MAX, HEADERS_MAX};
+use crate::murmur2::partition_of;
+use crate::record::{Batch, Records};
+use crate::refusal::Code;
+use crate::request::Target;
+
+/// Where a batch goes.
+#[derive(Default)]
+struct Route {
+    queues: BTreeSet<QueueId>,
+    topics: BTreeSet<TopicId>,
+    partition: Option<u32>,
+}
+
+impl Broker {
+    pub(super) fn publish(
+        &mut self,
+        conn: ConnId,
+        tag: Tag,
+        to: Target<'_>,
+        confirm: bool,
+        records: Records<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        self.check_size(&records)?;
+        let route = self.route(&to)?;
+        self.check_room(&route, &records)?;
+        let records = records.to_shared();
+        let (whole, parts) = self.place(&route, &records);
+        let mut appends = whole;
+        if !appends.is_empty() {
+            let fact = Fact::Published {
+                at: self.now,
+                appends: Cow::Borrowed(&appends),
+                records: records.clone(),
+            };
+            self.record(fact, out);
+        }
+        let mut counts: Vec<u32> = appends.iter().map(|_| records.count()).collect();
+        for (append, part) in parts {
+            counts.push(part.count());
+            let appends_one = [append];
+            let one = Cow::Borrowed(&appends_one[..]);
+            self.record(Fact::Published { at: self.now, appends: one, records: part }, out);
+            appends.push(append);
+        }
+        if confirm {
+            self.tell(conn, Event::Published { tag, appends: Cow::Borrowed(&appends) }, out);
+        }
+        let (exchange, key) = match &to {
+            Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
+            Target::Queue { .. } | Target::Topic { .. } => ("", ""),
+        };
+        for (append, count) in appends.iter().zip(counts) {
+            self.note_append(conn, *append, count, (exchange, key), out);
+        }
+        self.deliver_all(route.queues, out);
+        for append in &appends {
+            if let Place::Partition(topic, partition) = append.place {
+                self.wake_polls(topic, partition, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_append(
+        &self,
+        conn: ConnId,
+        append: Append,
+        count: u32,
+        via: (&str, &str),
+        out: &mut dyn Sink,
+    ) {
+        let base = append.base;
+        let (exchange, routing_key) = (Cow::Borrowed(via.0), Cow::Borrowed(via.1));
+        match append.place {
+            Place::Queue(id) => {
+                let queue = self.queue_name(id).into();
+                self.note(out, || Activity::Enqueued {
+                    queue,
+                    base,
+                    count,
+                    conn,
+                    exchange: exchange.into_owned().into(),
+                    routing_key: routing_key.into_owned().into(),
+                });
+            }
+            Place::Partition(id, partition) => {
+                let topic = self.topic_name(id).into();
+                self.note(out, || Activity::Appended {
+                    topic,
+                    partition,
+                    base,
+                    count,
+                    conn,
+                    exchange: exchange.into_owned().into(),
+                    routing_key: routing_key.into_owned().into(),
+                });
+            }
+        }
+    }
+
+    fn check_size(&self, records: &Records<'_>) -> Result<(), Refused> {
+        let limits = &self.config.limits;
+        let bytes = records.as_bytes().len();
+        if bytes > limits.batch_bytes_max as usize {
+            return Err(Code::TooLarge.because(format!(
+                "a batch of {bytes} bytes; it has at most {}: publish smaller batches",
+                limits.batch_bytes_max
+            )));
+        }
+        // No record is larger than its batch, so only a large batch is looked through.
+        if bytes > limits.record_bytes_max as usize {
+            let largest = records.record_bytes_max();
+            if largest > limits.record_bytes_max as usize {
+                return Err(Code::TooLarge.because(format!(
+                    "a record of {largest} bytes with its key and headers; it has at most {}",
+                    limits.record_bytes_max
+                )));
+            }
+        }
+        let headers = records.headers_max();
+        if headers > HEADERS_MAX {
+            return Err(Code::TooMany
+                .because(format!("a record has {headers} headers; it has at most {HEADERS_MAX}")));
+        }
+        Ok(())
+    }
+
+    fn route(&self, to: &Target<'_>) -> Result<Route, Refused> {
+        let mut route = Route::default();
+        match to {
+            Target::Queue { name } => {
+                route.queues.insert(self.queue_named(name)?);
+            }
+            Target::Topic { name, partition } => {
+                route.topics.insert(self.topic_named(name)?);
+                if let Some(partition) = partition {
+                    self.partition_named(name, *partition)?;
+                }
+                route.partition = *partition;
+            }
+            Target::Exchange { name, routing_key } if name.is_empty() => {
+                let Some(queue) = self.queue_names.get(routing_key.as_ref()) else {
+                    return Err(Code::Unroutable.because(format!(
+                        "there is no queue {routing_key:?} for the default exchange to route to"
+                    )));
+                };
+                route.queues.insert(*queue);
+            }
+            Target::Exchange { name, routing_key } => {
+                valid_key(self.exchange_named(name)?, routing_key)?;
+                self.walk(name, routing_key, &mut route)?;
+                if route.queues.is_empty() && route.topics.is_empty() {
+                    return Err(Code::Unroutable.because(format!(
+                        "no binding of exchange {name:?} takes the routing key {routing_key:?}; \
+                         bind a queue or topic to it"
+                    )));
+                }
+            }
+        }
+        Ok(route)
+    }
+
+    /// Follows bindings through exchanges, each exchange once.
+    fn walk(&self, name: &str, routing_key: &str, route: &mut Route) -> Result<(), Refused> {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut next: Vec<&str> = Vec::new();
+        let (first, _) = self.exchanges.get_key_value(name).expect("the exchange was found");
+        seen.insert(first);
+        next.push(first);
+        while let Some(name) = next.pop() {
+            if seen.len() > EXCHANGE_HOPS_MAX {
+                return Err(Code::TooMany.because(format!(
+                    "the message would pass more than {EXCHANGE_HOPS_MAX} exchanges"
+                )));
+            }
+            self.exchanges[name].route(routing_key, |leads| match leads {
+                Leads::Queue(id) => drop(route.queues.insert(*id)),
+                Leads::Topic(id) => drop(route.topics.insert(*id)),
+                Leads::Exchange(name) => {
+                    if seen.insert(name) {
+                        next.push(name);
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, route: &Route, records: &Records<'_>) -> Result<(), Refused> {
+        for id in &route.queues {
+            let queue = &self.queues[id];
+            let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
+            if queue.unsettled() + u64::from(records.count()) > max {
+                return Err(Code::QueueFull.because(format!(
+                    "queue {:?} holds {} messages and may hold {max}; nothing of this batch was \
+                     stored anywhere: try again when some are settled",
+                    queue.name,
+                    queue.unsettled()
+                )));
+            }
+        }
+        let logs = (route.queues.len() + route.topics.len()) as u64;
+        let needs = records.as_bytes().len() as u64 * logs;
+        let max = self.config.limits.stored_bytes_max;
+        if self.stored_bytes + needs > max {
+            return Err(Code::BrokerFull.because(format!(
+                "the broker holds {} bytes and may hold {max}; settle messages or raise the limit",
+                self.stored_bytes
+            )));
+        }
+        Ok(())
+    }
+
+    /// Decides where the batch will lie: as a whole, and in parts where its keys spread.
+    fn place(
+        &mut self,
+        route: &Route,
+        records: &Records<'static>,
+    ) -> (Vec<Append>, Vec<(Append, Records<'static>)>) {
+        let mut whole: Vec<Append> = Vec::with_capacity(route.queues.len() + route.topics.len());
+        whole.extend(
+            route
+                .queues
+                .iter()
+                .map(|id| Append { place: Place::Queue(*id), base: self.queues[id].log.end() }),
+        );
+        let mut parts = Vec::new();
+        for id in &route.topics {
+            let mut split = match route.partition {
+                Some(partition) => BTreeMap::from([(partition, None)]),
+                None => self.split(*id, records),
+            };
+            let topic = &self.topics[id];
+            let append = |partition: u32| Append {
+                place: Place::Partition(*id, partition),
+                base: topic.partitions[partition as usize].end(),
+            };
+            if split.len() == 1 {
+                let (partition, _) = split.pop_first().expect("there is one");
+                whole.push(append(partition));
+                continue;
+            }
+            for (partition, part) in split {
+                let part = part.and_then(|part| part.finish()).expect("each part has a record");
+                parts.push((append(partition), part));
+            }
+        }
+        (whole, parts)
+    }
+
+    /// Which records go to which partition; a part is only made where there are several.
+    fn split(&mut self, topic: TopicId, records: &Records<'_>) -> BTreeMap<u32, Option<Batch>> {
+        let partitions = self.topics[&topic].partitions.len() as u32;
+        let mut sticky = None;
+        let mut to = Vec::with_capacity(records.count() as usize);
+        for record in records.iter() {
+            to.push(match record.key {
+                Some(key) => partition_of(key, partitions),
+                None => *sticky.get_or_insert_with(|| self.rng.below(partitions)),
+            });
+        }
+        let mut split: BTreeMap<u32, Option<Batch>> = BTreeMap::new();
+        if to.iter().all(|partition| *partition == to[0]) {
+            split.insert(to[0], None);
+            return split;
+        }
+        for (partition, index) in to.into_iter().zip(0..) {
+            let batch = split.entry(partition).or_default().get_or_insert_with(Batch::new);
+            batch.push_raw(records.raw(index).expect("index is below count").as_bytes());
+        }
+        split
+    }
+}

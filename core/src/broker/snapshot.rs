@@ -1,0 +1,188 @@
+//! A snapshot: the fewest facts that lead to the same durable state.
+//!
+//! ```text
+//! snapshot   "FLSN" ┃ u16 version ┃ fact frame …
+//! ```
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{Broker, Config};
+use crate::codec::{self, Frame};
+use crate::exchange::Leads;
+use crate::fact::Fact;
+use crate::id::{Append, Offset, Place};
+use crate::log::Log;
+use crate::queue::Queue;
+use crate::request::Destination;
+use crate::time::Time;
+use crate::work::State;
+
+const MAGIC: &[u8; 4] = b"FLSN";
+const VERSION: u16 = 1;
+
+/// Why bytes are not a snapshot that this build can load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// They do not begin as a snapshot does.
+    NotASnapshot,
+    /// They were written in a newer format.
+    Newer {
+        /// Theirs.
+        version: u16,
+    },
+    /// They are damaged.
+    Damaged {
+        /// The byte at which reading failed.
+        at: usize,
+        /// How.
+        why: String,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotASnapshot => {
+                f.write_str("these bytes are no snapshot: a snapshot begins with \"FLSN\"")
+            }
+            LoadError::Newer { version } => write!(
+                f,
+                "the snapshot has format {version}; this build reads up to {VERSION}: use a newer one"
+            ),
+            LoadError::Damaged { at, why } => {
+                write!(f, "the snapshot is damaged at byte {at}: {why}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+impl Broker {
+    /// Appends the durable state to `out`. Loaded, it gives a broker whose durable state is equal;
+    /// what was leased is ready again there.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        let mut put = |fact: Fact<'_>| codec::encode_fact(&fact, out);
+        put(Fact::Started { epoch: self.epoch });
+        put(Fact::NumbersFrom {
+            queue: self.next_queue,
+            topic: self.next_topic,
+            group: self.next_group,
+        });
+        for (name, exchange) in &self.exchanges {
+            if !name.starts_with("amq.") {
+                put(Fact::ExchangeDeclared { name: name.into(), kind: exchange.kind });
+            }
+        }
+        for topic in self.topics.values() {
+            let partitions = topic.partitions.len() as u32;
+            put(Fact::TopicCreated { id: topic.id, name: topic.name.as_str().into(), partitions });
+            for (log, partition) in topic.partitions.iter().zip(0..) {
+                put_log(Place::Partition(topic.id, partition), log, &mut put);
+            }
+        }
+        for queue in self.queues.values() {
+            put(Fact::QueueDeclared {
+                id: queue.id,
+                name: queue.name.as_str().into(),
+                policy: queue.policy.clone(),
+            });
+            put_log(Place::Queue(queue.id), &queue.log, &mut put);
+            put_work(queue, &mut put);
+        }
+        for (name, exchange) in &self.exchanges {
+            for (pattern, leads) in exchange.bindings() {
+                let to = self.destination(leads);
+                put(Fact::Bound { exchange: name.into(), to, pattern: pattern.into() });
+            }
+        }
+        for group in self.groups.values() {
+            put(Fact::GroupCreated { id: group.id, name: group.name.as_str().into() });
+            put(Fact::Rebalanced { group: group.id, generation: group.generation });
+            for ((topic, partition), (offset, at)) in &group.committed {
+                put(Fact::Committed {
+                    group: group.id,
+                    topic: *topic,
+                    partition: *partition,
+                    offset: *offset,
+                    at: *at,
+                });
+            }
+        }
+    }
+
+    /// A broker with the durable state that a snapshot holds. Facts that were kept after it was
+    /// taken are then [restored](Broker::restore) in their order.
+    pub fn load(config: Config, now: Time, snapshot: &[u8]) -> Result<Broker, LoadError> {
+        let rest = snapshot.strip_prefix(MAGIC).ok_or(LoadError::NotASnapshot)?;
+        let (version, mut rest) = rest.split_first_chunk::<2>().ok_or(LoadError::NotASnapshot)?;
+        let version = u16::from_le_bytes(*version);
+        if version > VERSION {
+            return Err(LoadError::Newer { version });
+        }
+        let mut broker = Broker::new(config, now);
+        while !rest.is_empty() {
+            let at = snapshot.len() - rest.len();
+            let damaged = |why: String| LoadError::Damaged { at, why };
+            let frame = codec::decode(&mut rest, usize::MAX - 1);
+            let Frame::Fact(fact) = frame.map_err(|error| damaged(error.to_string()))? else {
+                return Err(damaged("a snapshot holds facts only".to_string()));
+            };
+            broker.evolve(fact).map_err(|violation| damaged(violation.to_string()))?;
+        }
+        Ok(broker)
+    }
+
+    pub(super) fn destination(&self, leads: &Leads) -> Destination<'static> {
+        match leads {
+            Leads::Queue(id) => Destination::Queue(self.queue_name(*id).to_string().into()),
+            Leads::Topic(id) => Destination::Topic(self.topic_name(*id).to_string().into()),
+            Leads::Exchange(name) => Destination::Exchange(name.clone().into()),
+        }
+    }
+}
+
+fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
+    let mut end = Offset(0);
+    for segment in log.segments() {
+        let base = Offset(segment.base);
+        if base > end {
+            put(Fact::LogStarts { place, next: base });
+        }
+        let records = segment.records().expect("segments gives those that are held").clone();
+        let appends = Cow::Borrowed(&[Append { place, base }][..]).into_owned().into();
+        put(Fact::Published { at: segment.at, appends, records });
+        end = base.plus(u64::from(segment.count));
+    }
+    if log.end() > end {
+        put(Fact::LogStarts { place, next: log.end() });
+    }
+}
+
+/// What the records do not tell: which of them are settled, and what the others went through.
+fn put_work(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
+    let end = queue.log.end();
+    let held = queue.log.segments().flat_map(|s| s.base..s.base + u64::from(s.count)).map(Offset);
+    let settled: Vec<_> = held.filter(|offset| !queue.work.is_unsettled(*offset, end)).collect();
+    if !settled.is_empty() {
+        put(Fact::Settled { queue: queue.id, offsets: settled.into() });
+    }
+    for (offset, slot) in queue.work.window() {
+        let delayed = slot.state == State::Delayed;
+        if slot.failed == 0 && !delayed {
+            continue;
+        }
+        put(Fact::MessageState {
+            queue: queue.id,
+            offset,
+            attempts_failed: slot.failed,
+            ready_at: if delayed { slot.until } else { Time::ZERO },
+            attempts: Cow::Borrowed(queue.work.history(offset)),
+        });
+    }
+}

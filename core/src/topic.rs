@@ -1,0 +1,28 @@
+//! A topic: a log a partition.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::id::{GroupId, MemberId, TopicId};
+use crate::log::Log;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Topic {
+    pub(crate) id: TopicId,
+    pub(crate) name: String,
+    pub(crate) partitions: Vec<Log>,
+    /// Members whose `Poll` waits for a record of this topic. Volatile.
+    pub(crate) waiting: BTreeSet<(GroupId, MemberId)>,
+}
+
+impl Topic {
+    pub(crate) fn new(id: TopicId, name: String, partitions: u32) -> Topic {
+        let partitions = (0..partitions).map(|_| Log::default()).collect();
+        Topic { id, name, partitions, waiting: BTreeSet::new() }
+    }
+
+    pub(crate) fn partition(&self, partition: u32) -> Option<&Log> {
+        self.partitions.get(partition as usize)
+    }
+}
