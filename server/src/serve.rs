@@ -1,42 +1,53 @@
 //! `fanlight serve`: the native server.
+//!
+//! ```text
+//!   sockets ──► connection tasks ──► shard ──► journal ──► mailboxes ──► connection tasks
+//!               (tokio)              (thread,  (thread,
+//!                                    broker)   disk)
+//! ```
+
+mod assets;
+mod clock;
+mod connection;
+mod http;
+mod journal;
+mod mailbox;
+mod metrics;
+mod options;
+mod outbox;
+mod recovery;
+mod shard;
+mod storage;
+
+pub(crate) use options::Options;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What `fanlight serve` can be told, on the command line or by the environment.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Address to listen on; port 0 picks a free port and prints it
-    #[arg(
-        long,
-        env = "FANLIGHT_LISTEN",
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:7420"
-    )]
-    pub(crate) listen: SocketAddr,
+use axum::serve::ListenerExt;
+use fanlight_core::codec::HEADER_BYTES;
+use fanlight_core::{Config, Limits};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 
-    /// Directory for the journal, made if it is not there; without it everything is in memory
-    /// and gone when the server stops
-    #[arg(long, env = "FANLIGHT_DATA", value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+use connection::Reception;
+use http::{Health, Site};
+use journal::{Journal, SnapshotDue};
+use metrics::Metrics;
+use recovery::Restored;
+use shard::{Message, Shard};
+use storage::{FileStorage, Storage, StorageError, VolatileStorage};
 
-    /// When a confirmed message is on disk
-    #[arg(long, env = "FANLIGHT_SYNC", value_enum, default_value_t = Sync::Always)]
-    pub(crate) sync: Sync,
-}
-
-/// What a confirm promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Sync {
-    /// A confirm means that the message is on disk: it survives a power cut
-    Always,
-    /// A confirm means that the message was handed to the operating system, which is made to
-    /// put it on disk every 100 ms: it survives a kill, a power cut may take the last 100 ms
-    Interval,
-    /// As `interval`, but the operating system decides when it goes to disk
-    Never,
-}
+/// Messages that wait for the shard.
+const INBOX_MESSAGES_MAX: usize = 1_024;
+/// Turns that wait for the journal; the shard waits when there are more.
+const TURNS_MAX: usize = 64;
+/// How long connections may take to say goodbye.
+const GOODBYES_MAX: Duration = Duration::from_secs(3);
 
 /// Why the server did not start, or stopped: a sentence for whoever started it.
 #[derive(Debug)]
@@ -50,8 +61,193 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Error {
+        Error(error.to_string())
+    }
+}
+
 /// Runs the server until it is told to stop (SIGINT, SIGTERM) or cannot go on.
 pub(crate) fn run(options: Options) -> Result<(), Error> {
-    let Options { listen, data: _, sync: _ } = options;
-    Err(Error(format!("the server is not built yet; it would listen on {listen}")))
+    // Someone else may have set up logging before.
+    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).try_init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Error(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(serve(options));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn serve(options: Options) -> Result<(), Error> {
+    let listener = listen(&options.listen).await?;
+    let address = listener.local_addr().map_err(|error| Error(format!("no address: {error}")))?;
+    let mut storage = open(&options)?;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let limits = Limits::default();
+    let config = Config { seed, limits: limits.clone() };
+    let restored =
+        recovery::restore(storage.as_mut(), config).map_err(|error| Error(error.to_string()))?;
+
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health::default());
+    let (shard, mut failed) = start(&options, storage, restored, &limits, &metrics);
+    let (alive, mut goodbyes) = mpsc::channel(1);
+    let frame_bytes_max = shard::payload_bytes_max(&limits) + HEADER_BYTES;
+    let site = Site {
+        reception: Reception::new(shard.clone(), metrics.clone()),
+        shard: shard.clone(),
+        metrics,
+        health: health.clone(),
+        message_bytes_max: 2 * frame_bytes_max,
+        alive,
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listener = listener.tap_io(|stream| {
+        // A server without it would hold back small events; with an error it is only slower.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, site.router()).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(server.into_future());
+    announce(&options, address);
+
+    let signal = tokio::select! {
+        signal = signal() => signal?,
+        result = &mut failed => {
+            health.set_failed();
+            return Err(because(result));
+        }
+    };
+    tracing::info!("{signal}: stopping; once more stops at once");
+    health.set_stopping();
+    let _ = stop.send(());
+    // An error means that the shard is gone, and then `failed` tells why.
+    let _ = shard.send(Message::Stop).await;
+    let result = tokio::select! {
+        result = failed => result,
+        signal = self::signal() => {
+            return Err(Error(format!("{}: stopped at once; unconfirmed messages may be lost",
+                signal?)));
+        }
+    };
+    let Ok(Ok(())) = result else { return Err(because(result)) };
+    drop(shard);
+    server.abort();
+    let _ = tokio::time::timeout(GOODBYES_MAX, goodbyes.recv()).await;
+    Ok(())
+}
+
+type Outcome = Result<Result<(), StorageError>, oneshot::error::RecvError>;
+
+fn because(outcome: Outcome) -> Error {
+    Error(match outcome {
+        Ok(Err(error)) => format!(
+            "the journal failed: {error}; the server stops, because it can promise nothing any \
+             more. Everything confirmed until now is kept: start it again when the disk is well"
+        ),
+        Ok(Ok(())) | Err(_) => "the broker stopped by a fault of its own, which is told above; \
+             everything confirmed until now is kept: please report it, and start it again"
+            .to_owned(),
+    })
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds as it likes")]
+async fn listen(address: &str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there already; stop that one, or \
+                 choose another address with --listen (port 0 picks a free one)"
+                .to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; 127.0.0.1 and 0.0.0.0 always work".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "that is not allowed; ports from 1024 on usually are".to_owned()
+            }
+            io::ErrorKind::InvalidInput => {
+                "it should be an address and a port, as in 127.0.0.1:7420".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Error(format!("cannot listen on {address}: {why}"))
+    })
+}
+
+fn open(options: &Options) -> Result<Box<dyn Storage>, Error> {
+    Ok(match &options.data {
+        Some(dir) => Box::new(FileStorage::open(dir, options.segment_bytes)?),
+        None => Box::new(VolatileStorage),
+    })
+}
+
+/// Starts the two threads; the second result comes when they have ended.
+fn start(
+    options: &Options,
+    storage: Box<dyn Storage>,
+    restored: Restored,
+    limits: &Limits,
+    metrics: &Arc<Metrics>,
+) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<(), StorageError>>) {
+    let Restored { broker, clock, journal: recovered } = restored;
+    let keeps = storage.keeps();
+    let due = SnapshotDue::default();
+    let (turns, jobs) = sync_channel(TURNS_MAX);
+    let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
+    let (done, outcome) = oneshot::channel();
+    let shard = Shard::new(broker, clock, limits, keeps, turns, due.clone(), metrics.clone());
+    let journal = Journal::new(
+        storage,
+        options.sync,
+        recovered,
+        options.snapshot_bytes,
+        due,
+        metrics.clone(),
+    );
+    spawn("shard", move || {
+        // If the journal is gone, its own thread tells why.
+        let _ = shard.run(messages);
+    });
+    spawn("journal", move || {
+        // Nobody listens any more when the server was stopped at once.
+        let _ = done.send(journal.run(&jobs));
+    });
+    (inbox, outcome)
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .expect("a server that has just started can start two threads");
+}
+
+/// Says that it is ready: one line, which scripts wait for.
+fn announce(options: &Options, address: SocketAddr) {
+    let kept = match &options.data {
+        Some(dir) => format!("data in {}, sync {}", dir.display(), options.sync.name()),
+        None => "everything in memory: --data DIR keeps it".to_owned(),
+    };
+    let mut stdout = io::stdout();
+    // Whoever started it may not read what it says.
+    let _ = writeln!(stdout, "listening on http://{address} (clients: ws://{address}/ws; {kept})");
+    let _ = stdout.flush();
+    if !address.ip().is_loopback() {
+        tracing::warn!("whoever reaches {address} can read and change everything in this broker");
+    }
+}
+
+/// Waits to be told to stop, and says by what.
+async fn signal() -> Result<&'static str, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|e| Error(format!("cannot listen for signals: {e}")));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "interrupted",
+        _ = terminate.recv() => "told to end",
+    })
 }

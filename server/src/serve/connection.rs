@@ -1,0 +1,231 @@
+//! One WebSocket connection: a task that reads and a task that writes.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{CloseFrame, Message as WsMessage, WebSocket};
+use bytes::Bytes;
+use fanlight_core::{Code, ConnId};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::mailbox::{Closing, Mailbox, Outgoing};
+use super::metrics::Metrics;
+use super::shard::Message;
+
+/// How often a client is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(15);
+/// A client that was not heard for this long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// How long a closing handshake may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// Memory that messages on their way from the sockets to the shard may take, all together.
+const INFLIGHT_BYTES_MAX: u32 = 256 << 20;
+
+/// What a connection needs of the server.
+#[derive(Clone)]
+pub(crate) struct Reception {
+    shard: mpsc::Sender<Message>,
+    numbers: Arc<AtomicU64>,
+    inflight: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a connection is no longer read from.
+enum Ended {
+    /// The client closed it, or it broke.
+    Gone,
+    /// The client is not heard any more.
+    Silent,
+    /// The writer has said goodbye.
+    Closed,
+    /// The server does not take requests any more.
+    Stopping,
+}
+
+impl Reception {
+    /// Connections that talk to this shard.
+    pub(crate) fn new(shard: mpsc::Sender<Message>, metrics: Arc<Metrics>) -> Reception {
+        Reception {
+            shard,
+            numbers: Arc::new(AtomicU64::new(1)),
+            inflight: Arc::new(Semaphore::new(INFLIGHT_BYTES_MAX as usize)),
+            metrics,
+        }
+    }
+
+    /// Serves a connection to its end.
+    pub(crate) async fn serve(self, socket: WebSocket) {
+        self.metrics.connections.add(1);
+        self.metrics.connections_accepted.add(1);
+        let conn = ConnId(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let mailbox = Arc::new(Mailbox::default());
+        let arrived = Message::Arrived { conn, mailbox: mailbox.clone() };
+        if self.shard.send(arrived).await.is_ok() {
+            self.talk(conn, mailbox, socket).await;
+        }
+        self.metrics.connections.subtract(1);
+    }
+
+    async fn talk(&self, conn: ConnId, mailbox: Arc<Mailbox>, socket: WebSocket) {
+        let (sink, mut stream) = socket.split();
+        let mut writer = tokio::spawn(write(sink, mailbox.clone(), self.metrics.clone()));
+        let ended = self.listen(conn, &mailbox, &mut stream, &mut writer).await;
+        // Whoever is not sent this has been told to go by the shard itself, or by its end.
+        let _ = self.shard.send(Message::Gone { conn }).await;
+        match ended {
+            Ended::Gone => {}
+            Ended::Silent => {
+                let seconds = SILENCE_MAX.as_secs();
+                let reason = format!("nothing was heard for {seconds} s, not even a pong");
+                mailbox.close(Closing { code: 1001, reason });
+                let _ = tokio::time::timeout(GOODBYE_MAX, &mut writer).await;
+            }
+            Ended::Stopping => {
+                // What was decided for it is on its way; the writer ends when the shard says so.
+                let _ = tokio::time::timeout(GOODBYE_MAX, &mut writer).await;
+            }
+            Ended::Closed => {}
+        }
+        // The client's half of the closing handshake.
+        let farewell = async { while let Some(Ok(_)) = stream.next().await {} };
+        let _ = tokio::time::timeout(GOODBYE_MAX, farewell).await;
+        writer.abort();
+    }
+
+    /// Reads until there is a reason not to.
+    async fn listen(
+        &self,
+        conn: ConnId,
+        mailbox: &Mailbox,
+        stream: &mut SplitStream<WebSocket>,
+        writer: &mut JoinHandle<()>,
+    ) -> Ended {
+        loop {
+            let next = async {
+                mailbox.drained().await;
+                stream.next().await
+            };
+            let heard = tokio::select! {
+                heard = tokio::time::timeout(SILENCE_MAX, next) => heard,
+                _ = &mut *writer => return Ended::Closed,
+            };
+            let message = match heard {
+                Err(_) => return Ended::Silent,
+                Ok(None) => return Ended::Gone,
+                Ok(Some(Ok(WsMessage::Binary(bytes)))) => self.frames(conn, bytes).await,
+                Ok(Some(Ok(WsMessage::Text(_)))) => Some(Message::Refuse {
+                    conn,
+                    refusal: Code::BadFrame.because(
+                        "a text message came; frames are binary, and come in binary messages",
+                    ),
+                    closing: None,
+                }),
+                Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => None,
+                Ok(Some(Ok(WsMessage::Close(_)))) => return Ended::Gone,
+                Ok(Some(Err(error))) => {
+                    let Some(message) = refuse(conn, &error) else { return Ended::Gone };
+                    if self.shard.send(message).await.is_err() {
+                        return Ended::Stopping;
+                    }
+                    let _ = tokio::time::timeout(GOODBYE_MAX, &mut *writer).await;
+                    return Ended::Closed;
+                }
+            };
+            if let Some(message) = message
+                && self.shard.send(message).await.is_err()
+            {
+                return Ended::Stopping;
+            }
+        }
+    }
+
+    async fn frames(&self, conn: ConnId, bytes: Bytes) -> Option<Message> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let share = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(INFLIGHT_BYTES_MAX);
+        let permit = self.inflight.clone().acquire_many_owned(share).await;
+        let permit = permit.expect("nobody closes the semaphore");
+        Some(Message::Frames { conn, bytes, permit })
+    }
+}
+
+/// What a client is told whose message cannot be read; None if the connection broke.
+fn refuse(conn: ConnId, error: &axum::Error) -> Option<Message> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if inner.is::<std::io::Error>() {
+            return None;
+        }
+        source = inner.source();
+    }
+    let what = error.to_string();
+    // The library's own error type is not public through axum; only its text is.
+    let (refusal, code) = if what.starts_with("Space limit exceeded") {
+        (Code::TooLarge, 1009)
+    } else {
+        (Code::BadFrame, 1002)
+    };
+    let reason = format!("this WebSocket message cannot be taken: {what}");
+    let closing = Some(Closing { code, reason: reason.clone() });
+    Some(Message::Refuse { conn, refusal: refusal.because(reason), closing })
+}
+
+/// Sends what may leave, and pings, until the connection is closed or breaks.
+async fn write(
+    mut sink: SplitSink<WebSocket, WsMessage>,
+    mailbox: Arc<Mailbox>,
+    metrics: Arc<Metrics>,
+) {
+    let mut ping = tokio::time::interval_at((Instant::now() + PING_EVERY).into(), PING_EVERY);
+    loop {
+        let outgoing = tokio::select! {
+            outgoing = pin!(mailbox.next()) => outgoing,
+            _ = ping.tick() => {
+                if sink.send(WsMessage::Ping(Bytes::new())).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        match outgoing {
+            Outgoing::Frames(frames) => {
+                let bytes = frames.len();
+                let sent = sink.send(WsMessage::Binary(frames)).await;
+                mailbox.wrote(bytes);
+                if sent.is_err() {
+                    return;
+                }
+                metrics.sent_bytes.add(bytes as u64);
+            }
+            Outgoing::Close(Closing { code, reason }) => {
+                let reason = shortened(&reason).into();
+                // The client may be gone already.
+                let _ = sink.send(WsMessage::Close(Some(CloseFrame { code, reason }))).await;
+                return;
+            }
+        }
+    }
+}
+
+/// A close frame has room for 123 bytes of text.
+fn shortened(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(123)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_shortened_to_what_a_close_frame_holds_between_two_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = "é".repeat(100);
+        assert_eq!(shortened(&long).len(), 122);
+    }
+}

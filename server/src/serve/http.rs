@@ -1,0 +1,129 @@
+//! What the server answers over HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::{mpsc, oneshot};
+
+use super::assets::{self, Asset};
+use super::connection::Reception;
+use super::metrics::Metrics;
+use super::shard::Message;
+
+/// How long a scrape waits for the shard.
+const OVERVIEW_WAIT: Duration = Duration::from_secs(5);
+
+/// Whether the server is well.
+#[derive(Debug, Default)]
+pub(crate) struct Health(AtomicU8);
+
+const WELL: u8 = 0;
+const STOPPING: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Health {
+    /// It is about to stop.
+    pub(crate) fn set_stopping(&self) {
+        self.0.fetch_max(STOPPING, Ordering::Relaxed);
+    }
+
+    /// Its journal failed.
+    pub(crate) fn set_failed(&self) {
+        self.0.fetch_max(FAILED, Ordering::Relaxed);
+    }
+
+    fn answer(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Relaxed) {
+            WELL => (StatusCode::OK, "ok\n"),
+            STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "the journal failed\n"),
+        }
+    }
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Site {
+    /// Takes connections.
+    pub(crate) reception: Reception,
+    /// Knows the state.
+    pub(crate) shard: mpsc::Sender<Message>,
+    /// Knows the numbers.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Knows whether all is well.
+    pub(crate) health: Arc<Health>,
+    /// The largest WebSocket message that is taken.
+    pub(crate) message_bytes_max: usize,
+    /// Lives as long as any connection does.
+    pub(crate) alive: mpsc::Sender<()>,
+}
+
+impl Site {
+    /// Every address that is answered.
+    pub(crate) fn router(self) -> Router {
+        Router::new()
+            .route("/ws", get(websocket))
+            .route("/healthz", get(healthz))
+            .route("/metrics", get(metrics))
+            .fallback(get(asset))
+            .with_state(self)
+    }
+}
+
+async fn websocket(State(site): State<Site>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade
+        .max_message_size(site.message_bytes_max)
+        .max_frame_size(site.message_bytes_max)
+        .on_upgrade(async move |socket| {
+            site.reception.serve(socket).await;
+            drop(site.alive);
+        })
+}
+
+async fn healthz(State(site): State<Site>) -> Response {
+    site.health.answer().into_response()
+}
+
+async fn metrics(State(site): State<Site>) -> Response {
+    let (reply, overview) = oneshot::channel();
+    let asked = async {
+        site.shard.send(Message::Overview { reply }).await.ok()?;
+        overview.await.ok()
+    };
+    match tokio::time::timeout(OVERVIEW_WAIT, asked).await {
+        Ok(Some(overview)) => {
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            ([(CONTENT_TYPE, kind)], site.metrics.render(&overview)).into_response()
+        }
+        Ok(None) | Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer\n").into_response()
+        }
+    }
+}
+
+async fn asset(uri: Uri, headers: HeaderMap) -> Response {
+    let Some(Asset { content_type, etag, immutable, bytes }) = assets::find(uri.path()) else {
+        let what = format!("there is nothing at {}\n", uri.path());
+        return (StatusCode::NOT_FOUND, what).into_response();
+    };
+    let cache = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let etag_value = HeaderValue::from_str(etag).expect("an etag is made of hex digits");
+    let mut response = if headers.get(IF_NONE_MATCH) == Some(&etag_value) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        bytes.into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(ETAG, etag_value);
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}

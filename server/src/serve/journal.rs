@@ -1,0 +1,296 @@
+//! The journal's thread: what was decided becomes durable here, and only then leaves.
+//!
+//! Turns come in the order in which the shard decided them, each with its facts and the events that
+//! it led to. Everything that has come is written at once and synced once, while the shard goes on
+//! deciding: the next group is as large as the sync was long. So a turn's place in this queue is
+//! its events' condition, and no event passes a fact that came before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanlight_core::Time;
+
+use super::mailbox::{Closing, Mailbox};
+use super::metrics::Metrics;
+use super::options::SyncPolicy;
+use super::storage::{Entry, Kind, Position, Snapshot, Storage, StorageError};
+
+/// How long what was written may wait for a sync under [`SyncPolicy::Interval`].
+const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+/// What is written and synced at once, unless one turn alone is more.
+const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// Work for the journal.
+pub(crate) enum Job {
+    /// What the shard decided in one turn.
+    Turn(Turn),
+    /// The whole state after the turns before.
+    Snapshot {
+        /// When it was taken.
+        time: Time,
+        /// What the broker wrote.
+        state: Vec<u8>,
+    },
+    /// Nothing comes any more.
+    Stop {
+        /// The broker's last time.
+        time: Time,
+    },
+}
+
+/// What the shard decided in one turn.
+#[derive(Default)]
+pub(crate) struct Turn {
+    /// What became true.
+    pub(crate) facts: Option<Entry>,
+    /// What may be told when that is durable.
+    pub(crate) parcels: Vec<Parcel>,
+}
+
+/// Something for one connection.
+pub(crate) struct Parcel {
+    /// Whose.
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Event frames; none to only close it.
+    pub(crate) frames: Bytes,
+    /// Whether and how it is closed then.
+    pub(crate) closing: Option<Closing>,
+}
+
+/// Whether the shard should take a snapshot: the journal raises it, the shard lowers it.
+pub(crate) type SnapshotDue = Arc<AtomicBool>;
+
+/// The journal's thread.
+pub(crate) struct Journal {
+    storage: Box<dyn Storage>,
+    policy: SyncPolicy,
+    end: Position,
+    synced: Position,
+    sync_at: Instant,
+    snapshots: Snapshots,
+    metrics: Arc<Metrics>,
+}
+
+/// When snapshots are taken.
+struct Snapshots {
+    due: SnapshotDue,
+    bytes_min: u64,
+    last: Position,
+    last_bytes: u64,
+    asked: bool,
+    storing: Option<JoinHandle<Result<Position, StorageError>>>,
+}
+
+/// What recovery leaves to the journal.
+pub(crate) struct Recovered {
+    /// Where the journal ends.
+    pub(crate) end: Position,
+    /// Where the snapshot is.
+    pub(crate) snapshot: Position,
+    /// How large it is.
+    pub(crate) snapshot_bytes: u64,
+}
+
+impl Journal {
+    /// A journal that goes on where recovery ended.
+    pub(crate) fn new(
+        storage: Box<dyn Storage>,
+        policy: SyncPolicy,
+        recovered: Recovered,
+        snapshot_bytes_min: u64,
+        due: SnapshotDue,
+        metrics: Arc<Metrics>,
+    ) -> Journal {
+        metrics.journal_bytes.set(storage.bytes());
+        Journal {
+            storage,
+            policy,
+            end: recovered.end,
+            synced: recovered.end,
+            sync_at: Instant::now(),
+            snapshots: Snapshots {
+                due,
+                bytes_min: snapshot_bytes_min,
+                last: recovered.snapshot,
+                last_bytes: recovered.snapshot_bytes,
+                asked: false,
+                storing: None,
+            },
+            metrics,
+        }
+    }
+
+    /// Works until it is stopped. After an error nothing more is told to anyone: what the storage
+    /// holds is unknown, and so is what could be promised.
+    pub(crate) fn run(mut self, jobs: &Receiver<Job>) -> Result<(), StorageError> {
+        loop {
+            let Some(job) = self.wait(jobs)? else {
+                // The shard is gone without a word. What it had handed over is as it should be.
+                return self.sync();
+            };
+            let mut group = vec![job];
+            let mut bytes = 0;
+            while bytes < GROUP_BYTES_MAX
+                && let Ok(job) = jobs.try_recv()
+            {
+                if let Job::Turn(Turn { facts: Some(entry), .. }) = &job {
+                    bytes += entry.payload.len();
+                }
+                group.push(job);
+            }
+            if self.work(group)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a job, and syncs what has waited long enough. None: there are no more.
+    fn wait(&mut self, jobs: &Receiver<Job>) -> Result<Option<Job>, StorageError> {
+        loop {
+            if self.policy != SyncPolicy::Interval || self.synced == self.end {
+                return Ok(jobs.recv().ok());
+            }
+            match jobs.recv_timeout(self.sync_at.saturating_duration_since(Instant::now())) {
+                Ok(job) => return Ok(Some(job)),
+                Err(RecvTimeoutError::Timeout) => self.sync()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
+    }
+
+    /// Does a group of jobs; says whether one of them was to stop.
+    fn work(&mut self, group: Vec<Job>) -> Result<bool, StorageError> {
+        let mut entries = Vec::new();
+        let mut parcels = Vec::new();
+        for job in group {
+            match job {
+                Job::Turn(turn) => {
+                    entries.extend(turn.facts);
+                    parcels.extend(turn.parcels);
+                }
+                Job::Snapshot { time, state } => {
+                    self.commit(&mut entries, &mut parcels)?;
+                    self.store(time, state)?;
+                }
+                Job::Stop { time } => {
+                    if self.storage.keeps() {
+                        entries.push(Entry { kind: Kind::Closed, time, payload: Bytes::new() });
+                    }
+                    self.commit(&mut entries, &mut parcels)?;
+                    self.sync()?;
+                    self.finish_storing(true)?;
+                    return Ok(true);
+                }
+            }
+        }
+        self.commit(&mut entries, &mut parcels)?;
+        self.finish_storing(false)?;
+        self.ask_for_snapshot();
+        Ok(false)
+    }
+
+    /// Writes entries, makes them as durable as the policy says, and lets the parcels go.
+    fn commit(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        parcels: &mut Vec<Parcel>,
+    ) -> Result<(), StorageError> {
+        if !entries.is_empty() {
+            let before = self.end;
+            if self.synced == before {
+                self.sync_at = Instant::now() + SYNC_INTERVAL;
+            }
+            self.end = self.storage.append(before, entries)?;
+            self.metrics.journal_written_bytes.add(self.end.0 - before.0);
+            self.metrics.journal_entries.add(entries.len() as u64);
+            self.metrics.journal_bytes.set(self.storage.bytes());
+            entries.clear();
+            let overdue = self.policy == SyncPolicy::Interval && Instant::now() >= self.sync_at;
+            if self.policy == SyncPolicy::Always || overdue {
+                self.sync()?;
+            }
+        }
+        for Parcel { mailbox, frames, closing } in parcels.drain(..) {
+            if !frames.is_empty() {
+                mailbox.deliver(frames);
+            }
+            if let Some(closing) = closing {
+                mailbox.close(closing);
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if self.storage.keeps() && self.synced < self.end {
+            let begun = Instant::now();
+            self.storage.sync()?;
+            self.metrics.synced(begun.elapsed());
+            self.synced = self.end;
+        }
+        Ok(())
+    }
+
+    /// Raises the flag when the journal has become long beside what it would be replaced by: so
+    /// all snapshots together write at most about as much as the journal does.
+    fn ask_for_snapshot(&mut self) {
+        let snapshots = &mut self.snapshots;
+        let since = self.end.0 - snapshots.last.0;
+        if !snapshots.asked && since > snapshots.bytes_min.max(2 * snapshots.last_bytes) {
+            snapshots.asked = true;
+            snapshots.due.store(true, Ordering::Release);
+        }
+    }
+
+    /// Stores a snapshot on a thread of its own, since it may be large.
+    fn store(&mut self, time: Time, state: Vec<u8>) -> Result<(), StorageError> {
+        // The journal must reach as far as the snapshot does, whatever the policy.
+        self.sync()?;
+        self.finish_storing(true)?;
+        let position = self.end;
+        self.snapshots.last = position;
+        self.snapshots.last_bytes = state.len() as u64;
+        let mut store = self.storage.snapshots();
+        let storing = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+            store.store(&Snapshot { position, time, state })?;
+            Ok(position)
+        });
+        match storing {
+            Ok(storing) => self.snapshots.storing = Some(storing),
+            Err(error) => {
+                tracing::warn!("cannot start a thread for a snapshot: {error}");
+                self.snapshots.asked = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the journal that a stored snapshot replaces.
+    fn finish_storing(&mut self, wait: bool) -> Result<(), StorageError> {
+        let snapshots = &mut self.snapshots;
+        let Some(storing) = snapshots.storing.take_if(|s| wait || s.is_finished()) else {
+            return Ok(());
+        };
+        snapshots.asked = false;
+        match storing.join() {
+            Ok(Ok(position)) => {
+                self.metrics.snapshots.add(1);
+                self.storage.trim(position)?;
+                self.metrics.journal_bytes.set(self.storage.bytes());
+            }
+            Ok(Err(error)) => {
+                // The journal holds everything still: nothing is lost but disk space.
+                tracing::warn!("no snapshot was stored, the next will be tried later: {error}");
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

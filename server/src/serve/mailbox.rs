@@ -1,0 +1,170 @@
+//! What waits to be sent on one connection.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+/// A WebSocket message is begun with what waits, up to about this size: large enough to share the
+/// cost of a message, and far below what clients refuse.
+const MESSAGE_BYTES: usize = 1 << 20;
+/// A connection that has more than this to read is not listened to until it has read.
+const LISTEN_BYTES_MAX: usize = 16 << 20;
+
+/// How a connection ends, as its WebSocket close frame says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    /// The close code of RFC 6455.
+    pub(crate) code: u16,
+    /// Why, for people; at most 123 bytes.
+    pub(crate) reason: String,
+}
+
+/// What is to be done with a connection next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// Send these frames.
+    Frames(Bytes),
+    /// Close it.
+    Close(Closing),
+}
+
+/// The events of one connection between the moment they were decided and their way out. The shard
+/// announces them, the journal hands them over when they may leave, the writer takes them.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+    /// Bytes announced and not yet written.
+    queued: AtomicUsize,
+    written: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: VecDeque<Bytes>,
+    closing: Option<Closing>,
+}
+
+impl Mailbox {
+    /// Bytes that were announced and are not yet written.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Says that frames will come.
+    pub(crate) fn announce(&self, bytes: usize) {
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Hands over frames that were announced and may leave.
+    pub(crate) fn deliver(&self, frames: Bytes) {
+        self.waiting().frames.push_back(frames);
+        self.changed.notify_one();
+    }
+
+    /// Closes the connection after what was delivered.
+    pub(crate) fn close(&self, closing: Closing) {
+        self.waiting().closing.get_or_insert(closing);
+        self.changed.notify_one();
+    }
+
+    /// Takes what is to be sent next, waiting for it.
+    pub(crate) async fn next(&self) -> Outgoing {
+        loop {
+            if let Some(outgoing) = self.take() {
+                return outgoing;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Outgoing> {
+        let mut waiting = self.waiting();
+        let Some(first) = waiting.frames.pop_front() else {
+            return waiting.closing.take().map(Outgoing::Close);
+        };
+        let fits = |so_far: usize, next: Option<&Bytes>| {
+            next.is_some_and(|next| so_far + next.len() <= MESSAGE_BYTES)
+        };
+        if !fits(first.len(), waiting.frames.front()) {
+            return Some(Outgoing::Frames(first));
+        }
+        let mut message = BytesMut::from(first);
+        while fits(message.len(), waiting.frames.front()) {
+            message.extend_from_slice(&waiting.frames.pop_front().expect("it was just seen"));
+        }
+        Some(Outgoing::Frames(message.freeze()))
+    }
+
+    /// Says that frames were written.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.written.notify_one();
+    }
+
+    /// Waits until the connection has read enough to be listened to.
+    pub(crate) async fn drained(&self) {
+        while self.queued_bytes() > LISTEN_BYTES_MAX {
+            self.written.notified().await;
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nobody panics while holding a mailbox")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deliver(mailbox: &Mailbox, frames: &'static [u8]) {
+        mailbox.announce(frames.len());
+        mailbox.deliver(Bytes::from_static(frames));
+    }
+
+    #[test]
+    fn what_waits_leaves_in_one_message_and_in_order() {
+        let mailbox = Mailbox::default();
+        deliver(&mailbox, b"one ");
+        deliver(&mailbox, b"two ");
+        deliver(&mailbox, b"three");
+        let expected = Outgoing::Frames(Bytes::from_static(b"one two three"));
+        assert_eq!(mailbox.take(), Some(expected));
+        assert_eq!(mailbox.take(), None);
+        assert_eq!(mailbox.queued_bytes(), 13);
+        mailbox.wrote(13);
+        assert_eq!(mailbox.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn a_message_does_not_grow_without_bound() {
+        static LARGE: [u8; MESSAGE_BYTES] = [7; MESSAGE_BYTES];
+        let mailbox = Mailbox::default();
+        deliver(&mailbox, b"small");
+        deliver(&mailbox, &LARGE);
+        deliver(&mailbox, b"small");
+        let sizes: Vec<usize> = std::iter::from_fn(|| mailbox.take())
+            .map(|outgoing| match outgoing {
+                Outgoing::Frames(frames) => frames.len(),
+                Outgoing::Close(closing) => panic!("nobody closed it: {closing:?}"),
+            })
+            .collect();
+        assert_eq!(sizes, [5, MESSAGE_BYTES, 5]);
+    }
+
+    #[test]
+    fn what_was_delivered_leaves_before_the_close_and_the_first_reason_stays() {
+        let mailbox = Mailbox::default();
+        let first = Closing { code: 1001, reason: "going".into() };
+        mailbox.close(first.clone());
+        mailbox.close(Closing { code: 1002, reason: "gone".into() });
+        deliver(&mailbox, b"last words");
+        let words = Outgoing::Frames(Bytes::from_static(b"last words"));
+        assert_eq!(mailbox.take(), Some(words));
+        assert_eq!(mailbox.take(), Some(Outgoing::Close(first)));
+    }
+}

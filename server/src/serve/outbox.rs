@@ -1,0 +1,282 @@
+//! The outbox: what one turn of the shard decided, sorted by where it goes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanlight_core::{
+    Activity, CloseReason, ConnId, Effect, Event, Fact, PROTOCOL, Refusal, Sink, Tag, Time, codec,
+};
+
+use super::journal::{Parcel, Turn};
+use super::mailbox::{Closing, Mailbox};
+use super::metrics::Metrics;
+use super::storage::{Entry, Kind};
+
+/// A watcher that has more than this to read is not shown what happens meanwhile, and is told so.
+const WATCHED_BYTES_MAX: usize = 8 << 20;
+/// A connection that has more than this to read is closed.
+const QUEUED_BYTES_MAX: usize = 64 << 20;
+/// Frames are handed on in pieces of about this size, so that no message becomes very large.
+const PIECE_BYTES: usize = 512 << 10;
+
+/// One connection, as the outbox knows it.
+struct Client {
+    mailbox: Arc<Mailbox>,
+    /// Frames of this turn.
+    frames: Vec<u8>,
+    /// Whether it is in the list of those that this turn concerns.
+    concerned: bool,
+    /// Whether the broker knows it.
+    opened: bool,
+    /// Activities it was not shown since the last it was.
+    activities_dropped: u64,
+}
+
+/// Collects the effects of one turn.
+pub(crate) struct Outbox {
+    keeps: bool,
+    facts: Vec<u8>,
+    clients: HashMap<ConnId, Client>,
+    /// Who has frames in this turn.
+    concerned: Vec<ConnId>,
+    parcels: Vec<Parcel>,
+    parcels_bytes: usize,
+    overflown: Vec<ConnId>,
+    metrics: Arc<Metrics>,
+}
+
+impl Outbox {
+    /// An empty one. `keeps` says whether facts are worth writing down.
+    pub(crate) fn new(keeps: bool, metrics: Arc<Metrics>) -> Outbox {
+        Outbox {
+            keeps,
+            facts: Vec::new(),
+            clients: HashMap::new(),
+            concerned: Vec::new(),
+            parcels: Vec::new(),
+            parcels_bytes: 0,
+            overflown: Vec::new(),
+            metrics,
+        }
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn add(&mut self, conn: ConnId, mailbox: Arc<Mailbox>) {
+        let client = Client {
+            mailbox,
+            frames: Vec::new(),
+            concerned: false,
+            opened: false,
+            activities_dropped: 0,
+        };
+        let before = self.clients.insert(conn, client);
+        assert!(before.is_none(), "a connection's number is never given twice");
+    }
+
+    /// Whether a connection is there, and not being closed.
+    pub(crate) fn has(&self, conn: ConnId) -> bool {
+        self.clients.contains_key(&conn)
+    }
+
+    /// Every connection, in the order in which they came.
+    pub(crate) fn connections(&self) -> Vec<ConnId> {
+        let mut connections: Vec<ConnId> = self.clients.keys().copied().collect();
+        connections.sort();
+        connections
+    }
+
+    /// The broker is about to hear of a connection.
+    pub(crate) fn set_opened(&mut self, conn: ConnId) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.opened = true;
+        }
+    }
+
+    /// Forgets a connection that is gone; says whether the broker still knows it.
+    pub(crate) fn remove(&mut self, conn: ConnId) -> bool {
+        self.clients.remove(&conn).is_some_and(|client| client.opened)
+    }
+
+    /// Closes a connection after its events so far; says whether the broker still knows it.
+    pub(crate) fn close(&mut self, conn: ConnId, closing: Closing) -> bool {
+        let Some(client) = self.clients.remove(&conn) else { return false };
+        self.pack(client.mailbox, client.frames, Some(closing));
+        client.opened
+    }
+
+    /// Tells a connection that what it sent is refused.
+    pub(crate) fn refuse(&mut self, conn: ConnId, refusal: Refusal<'_>) {
+        self.tell(conn, &Event::Refused { tag: Tag(0), refusal });
+    }
+
+    /// A connection that does not read what it is sent, and so has to be closed.
+    pub(crate) fn take_overflown(&mut self) -> Option<(ConnId, Closing)> {
+        let conn = self.overflown.pop()?;
+        let reason = format!(
+            "more than {} MiB wait to be read; read faster, or ask for less at once",
+            QUEUED_BYTES_MAX >> 20
+        );
+        Some((conn, Closing { code: 1008, reason }))
+    }
+
+    /// Bytes that the turn has so far.
+    pub(crate) fn turn_bytes(&self) -> usize {
+        self.facts.len() + self.parcels_bytes
+    }
+
+    /// The turn so far, if there is anything in it; a new one begins.
+    pub(crate) fn end_turn(&mut self, now: Time) -> Option<Turn> {
+        for conn in std::mem::take(&mut self.concerned) {
+            if let Some(client) = self.clients.get_mut(&conn) {
+                client.concerned = false;
+                let (mailbox, frames) =
+                    (client.mailbox.clone(), std::mem::take(&mut client.frames));
+                self.pack(mailbox, frames, None);
+            }
+        }
+        let parcels = std::mem::take(&mut self.parcels);
+        self.parcels_bytes = 0;
+        let facts = (!self.facts.is_empty()).then(|| Entry {
+            kind: Kind::Facts,
+            time: now,
+            payload: Bytes::from(std::mem::take(&mut self.facts)),
+        });
+        (facts.is_some() || !parcels.is_empty()).then_some(Turn { facts, parcels })
+    }
+
+    fn pack(&mut self, mailbox: Arc<Mailbox>, frames: Vec<u8>, closing: Option<Closing>) {
+        if frames.is_empty() && closing.is_none() {
+            return;
+        }
+        mailbox.announce(frames.len());
+        self.parcels_bytes += frames.len();
+        self.parcels.push(Parcel { mailbox, frames: Bytes::from(frames), closing });
+    }
+
+    fn keep(&mut self, fact: &Fact<'_>) {
+        count_fact(&self.metrics, fact);
+        if self.keeps {
+            codec::encode_fact(fact, &mut self.facts);
+        }
+    }
+
+    fn tell(&mut self, conn: ConnId, event: &Event<'_>) {
+        count_event(&self.metrics, event);
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        let queued = client.mailbox.queued_bytes() + client.frames.len();
+        if let Event::Activity { at, .. } = event {
+            if queued > WATCHED_BYTES_MAX {
+                client.activities_dropped += 1;
+                self.metrics.activities_dropped.add(1);
+                return;
+            }
+            let dropped = std::mem::take(&mut client.activities_dropped);
+            if dropped > 0 {
+                let what = format!(
+                    "{dropped} activities before this are not shown, because this connection \
+                     reads too slowly: look again"
+                );
+                let activity = Activity::TopologyChanged { what: what.into() };
+                codec::encode_event(&Event::Activity { at: *at, activity }, &mut client.frames);
+            }
+        }
+        codec::encode_event(event, &mut client.frames);
+        if !client.concerned {
+            client.concerned = true;
+            self.concerned.push(conn);
+        }
+        if queued > QUEUED_BYTES_MAX {
+            self.overflown.push(conn);
+        }
+        if client.frames.len() > PIECE_BYTES {
+            let (mailbox, frames) = (client.mailbox.clone(), std::mem::take(&mut client.frames));
+            self.pack(mailbox, frames, None);
+        }
+    }
+}
+
+impl Sink for Outbox {
+    fn emit(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Fact(fact) => self.keep(&fact),
+            Effect::Tell(conn, event) => self.tell(conn, &event),
+            Effect::Close(conn, reason) => {
+                // The broker has forgotten it already, so nobody need tell it.
+                let _ = self.close(conn, because(reason));
+            }
+        }
+    }
+}
+
+fn because(reason: CloseReason) -> Closing {
+    let (code, reason) = match reason {
+        CloseReason::BadProtocol => {
+            (1002, format!("this server speaks version {PROTOCOL} of the protocol"))
+        }
+        CloseReason::TooMany => (1013, "there are as many connections as there may be".to_owned()),
+        CloseReason::NotOpen => {
+            (1002, "a connection begins with one session, and requests follow it".to_owned())
+        }
+    };
+    Closing { code, reason }
+}
+
+fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
+    match fact {
+        Fact::Published { appends, records, .. } => {
+            let count = u64::from(records.count());
+            metrics.messages_published.add(count);
+            metrics.messages_stored.add(count * appends.len() as u64);
+        }
+        Fact::Settled { offsets, .. } => metrics.messages_settled.add(offsets.len() as u64),
+        Fact::DeadLettered { .. } => metrics.messages_dead_lettered.add(1),
+        Fact::Started { .. }
+        | Fact::ExchangeDeclared { .. }
+        | Fact::ExchangeDeleted { .. }
+        | Fact::QueueDeclared { .. }
+        | Fact::QueueDeleted { .. }
+        | Fact::TopicCreated { .. }
+        | Fact::TopicDeleted { .. }
+        | Fact::Bound { .. }
+        | Fact::Unbound { .. }
+        | Fact::AttemptEnded { .. }
+        | Fact::Redriven { .. }
+        | Fact::GroupCreated { .. }
+        | Fact::Rebalanced { .. }
+        | Fact::Committed { .. }
+        | Fact::GroupDeleted { .. }
+        | Fact::LogStarts { .. }
+        | Fact::NumbersFrom { .. }
+        | Fact::MessageState { .. } => {}
+    }
+}
+
+fn count_event(metrics: &Metrics, event: &Event<'_>) {
+    match event {
+        Event::Delivered { deliveries, .. } | Event::Received { deliveries, .. } => {
+            metrics.messages_delivered.add(deliveries.len() as u64);
+        }
+        Event::Polled { batches, .. } => {
+            let count = batches.iter().map(|batch| u64::from(batch.records.count())).sum();
+            metrics.messages_delivered.add(count);
+        }
+        Event::ReadDone { batch, .. } => {
+            let count = batch.as_ref().map_or(0, |batch| batch.records.count());
+            metrics.messages_delivered.add(u64::from(count));
+        }
+        Event::Refused { refusal, .. } => metrics.refused(refusal.code),
+        Event::Opened { .. }
+        | Event::Done { .. }
+        | Event::Count { .. }
+        | Event::Published { .. }
+        | Event::Consuming { .. }
+        | Event::Cancelled { .. }
+        | Event::Settled { .. }
+        | Event::Joined { .. }
+        | Event::Assigned { .. }
+        | Event::Expelled { .. }
+        | Event::Inspected { .. }
+        | Event::Activity { .. } => {}
+    }
+}

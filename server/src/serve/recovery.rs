@@ -1,0 +1,172 @@
+//! From a journal to a broker.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{Broker, Config, Fact, Time};
+
+use super::clock::Clock;
+use super::journal::Recovered;
+use super::storage::{Entry, Kind, Position, Storage, StorageError};
+
+/// Recovery that is over sooner says nothing.
+const QUIET: Duration = Duration::from_secs(1);
+/// How often it says how far it is: on a terminal, and in a log.
+const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A broker as it was when the journal ended, and a clock that goes on from there.
+pub(crate) struct Restored {
+    pub(crate) broker: Broker,
+    pub(crate) clock: Clock,
+    pub(crate) journal: Recovered,
+}
+
+/// Why there is no broker.
+#[derive(Debug)]
+pub(crate) enum RecoveryError {
+    /// The storage cannot be read.
+    Storage(StorageError),
+    /// What it holds is intact, but is not what this build writes.
+    Foreign {
+        /// Where in the journal.
+        position: Position,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl From<StorageError> for RecoveryError {
+    fn from(error: StorageError) -> RecoveryError {
+        RecoveryError::Storage(error)
+    }
+}
+
+impl std::fmt::Display for RecoveryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RecoveryError::Storage(error) => error.fmt(f),
+            RecoveryError::Foreign { position, what } => write!(
+                f,
+                "the journal holds something at position {position} that this fanlight cannot \
+                 read ({what}); start the fanlight that wrote it, or choose another directory \
+                 with --data"
+            ),
+        }
+    }
+}
+
+/// Reads the snapshot and everything after it.
+pub(crate) fn restore(
+    storage: &mut dyn Storage,
+    config: Config,
+) -> Result<Restored, RecoveryError> {
+    let snapshot = storage.load_snapshot()?;
+    let (from, mut time) =
+        snapshot.as_ref().map_or((Position(0), Time::ZERO), |s| (s.position, s.time));
+    let snapshot_bytes = snapshot.as_ref().map_or(0, |s| s.state.len() as u64);
+    let now = Clock::new(time).now();
+    let mut broker = match snapshot {
+        None => Broker::new(config, now),
+        Some(snapshot) => load(config, now, &snapshot.state).map_err(|error| {
+            RecoveryError::Foreign { position: from, what: format!("a snapshot: {error:?}") }
+        })?,
+    };
+    let mut progress = Progress::new(storage.bytes());
+    let mut foreign = None;
+    let end = storage.read(from, &mut |after, entry| {
+        time = time.max(entry.time);
+        if foreign.is_none() {
+            foreign = replay(&mut broker, &entry).err().map(|what| (after, what));
+        }
+        progress.at(after.0 - from.0);
+        Ok(())
+    })?;
+    progress.done();
+    if let Some((position, what)) = foreign {
+        return Err(RecoveryError::Foreign { position, what });
+    }
+    let journal = Recovered { end, snapshot: from, snapshot_bytes };
+    Ok(Restored { broker, clock: Clock::new(time), journal })
+}
+
+/// Until the core can load one, none is ever written: see `Broker::snapshot`.
+fn load(config: Config, now: Time, _state: &[u8]) -> Result<Broker, String> {
+    Ok(Broker::new(config, now))
+}
+
+/// Makes an entry's facts true again.
+fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
+    match entry.kind {
+        Kind::Closed => return Ok(()),
+        Kind::Facts => {}
+    }
+    let mut rest: &[u8] = &entry.payload;
+    while !rest.is_empty() {
+        match codec::decode(&mut rest, entry.payload.len()) {
+            Ok(Frame::Fact(mut fact)) => {
+                if let Fact::Published { records, .. } = &mut fact {
+                    super::shard::share(records, &entry.payload);
+                }
+                broker.restore(fact);
+            }
+            Ok(
+                Frame::Session(_)
+                | Frame::Request(_)
+                | Frame::Event(_)
+                | Frame::Input(..)
+                | Frame::Effect(_),
+            ) => return Err("a frame that is no fact".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// Says on standard error how far recovery is, once that takes long.
+struct Progress {
+    total: u64,
+    begun: Instant,
+    said: Option<Instant>,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(total: u64) -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        Progress { total, begun: Instant::now(), said: None, terminal }
+    }
+
+    fn at(&mut self, bytes: u64) {
+        let every = if self.terminal { PROGRESS_EVERY.0 } else { PROGRESS_EVERY.1 };
+        let due = match self.said {
+            Some(said) => said.elapsed() >= every,
+            None => self.begun.elapsed() >= QUIET,
+        };
+        if due {
+            self.said = Some(Instant::now());
+            self.say(bytes);
+        }
+    }
+
+    fn say(&self, bytes: u64) {
+        let percent = (bytes * 100).checked_div(self.total).unwrap_or(100).min(100);
+        let (done, total) = (bytes >> 20, self.total >> 20);
+        let (begin, end) = if self.terminal { ("\r", "") } else { ("", "\n") };
+        let mut stderr = std::io::stderr();
+        // Nobody may be reading; recovery goes on regardless.
+        let _ = write!(
+            stderr,
+            "{begin}recovering the journal: {percent} % ({done} of {total} MiB){end}"
+        );
+        let _ = stderr.flush();
+    }
+
+    fn done(&self) {
+        if self.said.is_some() {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let begin = if self.terminal { "\r" } else { "" };
+            eprintln!("{begin}recovered the journal in {seconds:.1} s{:30}", "");
+        }
+    }
+}

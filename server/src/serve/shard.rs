@@ -1,0 +1,290 @@
+//! The shard: the one thread that owns the broker.
+//!
+//! It takes what has come from all connections, reads the clock once, applies each request, and
+//! hands what was decided to the journal as one turn.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanlight_core::codec::{self, DecodeError, FRAME_SLACK_BYTES, Frame};
+use fanlight_core::{Broker, Code, ConnId, Input, Limits, Op, Overview, Records, Refusal, Time};
+use std::sync::atomic::Ordering;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::clock::Clock;
+use super::journal::{Job, SnapshotDue};
+use super::mailbox::{Closing, Mailbox};
+use super::metrics::Metrics;
+use super::outbox::Outbox;
+
+/// Messages taken at once; they wait in the channel otherwise, and so hold up who sends them.
+const TURN_MESSAGES_MAX: usize = 256;
+/// A turn ends early when it has this much to write, so that the journal can begin.
+const TURN_BYTES: usize = 1 << 20;
+/// A batch smaller than this is copied out of the message that brought it. The message's memory is
+/// a slice of a buffer of the socket's, and a small batch would keep all of that alive.
+const SHARED_BYTES_MIN: usize = 32 << 10;
+
+/// What comes to the shard.
+pub(crate) enum Message {
+    /// A connection was accepted; it has said nothing yet.
+    Arrived {
+        /// Its number.
+        conn: ConnId,
+        /// Where its events go.
+        mailbox: Arc<Mailbox>,
+    },
+    /// A connection sent frames.
+    Frames {
+        /// Which one.
+        conn: ConnId,
+        /// One WebSocket message.
+        bytes: Bytes,
+        /// Its share of the memory that messages on their way may take.
+        permit: OwnedSemaphorePermit,
+    },
+    /// A connection did something that cannot be answered otherwise.
+    Refuse {
+        /// Which one.
+        conn: ConnId,
+        /// What is wrong with it.
+        refusal: Refusal<'static>,
+        /// Whether and how it is closed for that.
+        closing: Option<Closing>,
+    },
+    /// A connection is no more.
+    Gone {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// Someone wants a picture of the state.
+    Overview {
+        /// Who.
+        reply: oneshot::Sender<Overview>,
+    },
+    /// The server stops.
+    Stop,
+}
+
+/// The largest payload of a frame.
+pub(crate) fn payload_bytes_max(limits: &Limits) -> usize {
+    limits.batch_bytes_max as usize + FRAME_SLACK_BYTES
+}
+
+/// Lets a batch that came in `frame` share its memory, where that keeps little else alive.
+pub(crate) fn share(records: &mut Records<'_>, frame: &Bytes) {
+    let bytes = records.as_bytes().len();
+    if bytes >= SHARED_BYTES_MIN && bytes >= frame.len() / 4 {
+        records.share_with(frame);
+    }
+}
+
+/// The shard's thread.
+pub(crate) struct Shard {
+    broker: Broker,
+    clock: Clock,
+    now: Time,
+    payload_bytes_max: usize,
+    outbox: Outbox,
+    journal: SyncSender<Job>,
+    snapshot_due: SnapshotDue,
+    metrics: Arc<Metrics>,
+}
+
+/// The journal's thread is gone: nothing can be promised any more.
+pub(crate) struct JournalGone;
+
+impl Shard {
+    /// A shard that owns `broker`. `keeps` says whether facts are worth writing down.
+    pub(crate) fn new(
+        broker: Broker,
+        mut clock: Clock,
+        limits: &Limits,
+        keeps: bool,
+        journal: SyncSender<Job>,
+        snapshot_due: SnapshotDue,
+        metrics: Arc<Metrics>,
+    ) -> Shard {
+        Shard {
+            broker,
+            now: clock.now(),
+            clock,
+            payload_bytes_max: payload_bytes_max(limits),
+            outbox: Outbox::new(keeps, metrics.clone()),
+            journal,
+            snapshot_due,
+            metrics,
+        }
+    }
+
+    /// Works until it is told to stop, or the journal is gone.
+    pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<Message>) -> Result<(), JournalGone> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime without I/O needs nothing from the operating system");
+        let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
+        loop {
+            let wait = self.until_deadline();
+            let receive = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX);
+            let received = runtime.block_on(async {
+                match wait {
+                    None => Some(receive.await),
+                    Some(wait) => tokio::time::timeout(wait, receive).await.ok(),
+                }
+            });
+            self.now = self.clock.now();
+            match received {
+                None => self.apply(Input::Tick),
+                Some(0) => return self.stop(),
+                Some(_) => {}
+            }
+            for message in messages.drain(..) {
+                if matches!(message, Message::Stop) {
+                    // What was sent before this is still answered; nothing comes after it.
+                    inbox.close();
+                } else {
+                    self.take(message);
+                }
+                if self.outbox.turn_bytes() >= TURN_BYTES {
+                    self.end_turn()?;
+                }
+            }
+            self.end_turn()?;
+            if self.snapshot_due.swap(false, Ordering::AcqRel) {
+                self.snapshot()?;
+            }
+        }
+    }
+
+    /// How long until the broker wants a tick.
+    fn until_deadline(&mut self) -> Option<Duration> {
+        let (due, _) = self.broker.deadline()?;
+        Some(Duration::from_nanos(due.since(self.clock.now()).0))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Arrived { conn, mailbox } => self.outbox.add(conn, mailbox),
+            Message::Frames { conn, bytes, permit } => {
+                self.frames(conn, &bytes);
+                drop(permit);
+            }
+            Message::Refuse { conn, refusal, closing } => {
+                self.metrics.frames_refused.add(1);
+                self.refuse(conn, refusal);
+                if let Some(closing) = closing {
+                    self.close(conn, closing);
+                }
+            }
+            Message::Gone { conn } => {
+                if self.outbox.remove(conn) {
+                    self.apply(Input::Closed(conn));
+                }
+            }
+            Message::Overview { reply } => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(Overview::default());
+            }
+            Message::Stop => unreachable!("the loop takes it"),
+        }
+    }
+
+    fn apply(&mut self, input: Input<'_>) {
+        self.broker.apply(self.now, input, &mut self.outbox);
+        while let Some((conn, closing)) = self.outbox.take_overflown() {
+            self.close(conn, closing);
+        }
+    }
+
+    /// Applies every frame of one message.
+    fn frames(&mut self, conn: ConnId, bytes: &Bytes) {
+        self.metrics.received_bytes.add(bytes.len() as u64);
+        let mut rest: &[u8] = bytes;
+        while !rest.is_empty() && self.outbox.has(conn) {
+            self.metrics.frames_received.add(1);
+            match codec::decode(&mut rest, self.payload_bytes_max) {
+                Ok(Frame::Request(mut request)) => {
+                    if let Op::Publish { records, .. } = &mut request.op {
+                        share(records, bytes);
+                    }
+                    self.apply(Input::Request(conn, request));
+                }
+                Ok(Frame::Session(session)) => {
+                    self.outbox.set_opened(conn);
+                    self.apply(Input::Open(conn, session));
+                }
+                Ok(Frame::Event(_) | Frame::Fact(_) | Frame::Input(..) | Frame::Effect(_)) => {
+                    let what = "a client sends sessions (kind 1) and requests (kind 2); this \
+                                frame is of another kind and was skipped";
+                    self.refuse_frame(conn, Code::BadFrame, what.to_owned());
+                }
+                Err(error @ DecodeError::TooLarge { .. }) => {
+                    let reason = error.to_string();
+                    self.refuse_frame(conn, Code::TooLarge, reason.clone());
+                    self.close(conn, Closing { code: 1009, reason });
+                    return;
+                }
+                Err(error @ DecodeError::Incomplete) => {
+                    let what = format!(
+                        "{error}; a message holds whole frames, and nothing after \
+                                        the last whole one was used"
+                    );
+                    self.refuse_frame(conn, Code::BadFrame, what);
+                    return;
+                }
+                Err(error @ (DecodeError::UnknownKind(_) | DecodeError::BadPayload(_))) => {
+                    self.refuse_frame(conn, Code::BadFrame, format!("{error}; it was skipped"));
+                }
+            }
+        }
+    }
+
+    fn refuse_frame(&mut self, conn: ConnId, code: Code, what: String) {
+        self.metrics.frames_refused.add(1);
+        self.refuse(conn, code.because(what));
+    }
+
+    fn refuse(&mut self, conn: ConnId, refusal: Refusal<'_>) {
+        self.outbox.refuse(conn, refusal);
+        while let Some((conn, closing)) = self.outbox.take_overflown() {
+            self.close(conn, closing);
+        }
+    }
+
+    /// Closes a connection from here: its events so far leave first.
+    fn close(&mut self, conn: ConnId, closing: Closing) {
+        if self.outbox.close(conn, closing) {
+            self.apply(Input::Closed(conn));
+        }
+    }
+
+    fn end_turn(&mut self) -> Result<(), JournalGone> {
+        match self.outbox.end_turn(self.now) {
+            Some(turn) => self.journal.send(Job::Turn(turn)).map_err(|_| JournalGone),
+            None => Ok(()),
+        }
+    }
+
+    fn snapshot(&mut self) -> Result<(), JournalGone> {
+        let mut state = Vec::new();
+        self.broker.snapshot(&mut state);
+        let job = Job::Snapshot { time: self.now, state };
+        self.journal.send(job).map_err(|_| JournalGone)
+    }
+
+    /// Everything that was sent is applied: says goodbye, as if every connection had closed, so
+    /// that attempts under way are remembered.
+    fn stop(mut self) -> Result<(), JournalGone> {
+        let refusal = Code::ShuttingDown.because("the server is going down");
+        for conn in self.outbox.connections() {
+            self.refuse(conn, refusal.clone());
+            let reason = "the server is going down".to_owned();
+            self.close(conn, Closing { code: 1001, reason });
+        }
+        self.end_turn()?;
+        self.journal.send(Job::Stop { time: self.now }).map_err(|_| JournalGone)
+    }
+}

@@ -1,0 +1,128 @@
+//! The data directory: whose it is, in which format, and that only one process has it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::StorageError;
+
+/// The format that this build writes, and the newest that it reads.
+pub(super) const FORMAT: u32 = 1;
+
+const FORMAT_FILE: &str = "FORMAT";
+const FORMAT_FILE_NEW: &str = "FORMAT.new";
+const FORMAT_WORDS: &str = "fanlight data ";
+const LOCK_FILE: &str = "LOCK";
+/// What a file system itself puts at the top of a disk.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// A data directory that this process alone may write to.
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Held for as long as it is open; the operating system lets go of it when the process ends.
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes hold of a directory, making it if there is none.
+    pub(super) fn open(path: &Path) -> Result<Directory, StorageError> {
+        fs::create_dir_all(path).map_err(StorageError::io("make the data directory", path))?;
+        // Absolute, so that messages say which directory it is wherever they are read.
+        let path = fs::canonicalize(path).map_err(StorageError::io("find", path))?;
+        let format = format_of(&path)?;
+        let lock = lock(&path)?;
+        let directory = Directory { path, _lock: lock };
+        if !format {
+            directory.write_format()?;
+        }
+        Ok(directory)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the files in it.
+    pub(super) fn names(&self) -> Result<Vec<String>, StorageError> {
+        names(&self.path)
+    }
+
+    fn write_format(&self) -> Result<(), StorageError> {
+        let new = self.path.join(FORMAT_FILE_NEW);
+        let mut file = File::create(&new).map_err(StorageError::io("make", &new))?;
+        file.write_all(format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(StorageError::io("write to", &new))?;
+        fs::rename(&new, self.path.join(FORMAT_FILE)).map_err(StorageError::io("rename", &new))?;
+        sync_directory(&self.path)
+    }
+}
+
+/// Makes the coming and going of files in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), StorageError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(StorageError::io("sync", path))
+}
+
+fn names(path: &Path) -> Result<Vec<String>, StorageError> {
+    let list = || -> std::io::Result<Vec<String>> {
+        fs::read_dir(path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    };
+    list().map_err(StorageError::io("list", path))
+}
+
+/// Whether the directory holds data in a format that is known. Refuses one that holds something
+/// else, so that a slip of the hand does not fill a home directory with segments.
+fn format_of(dir: &Path) -> Result<bool, StorageError> {
+    let path = dir.join(FORMAT_FILE);
+    if !path.try_exists().map_err(StorageError::io("look for", &path))? {
+        let ours = [FORMAT_FILE_NEW, LOCK_FILE, LOST_AND_FOUND];
+        let found = names(dir)?.into_iter().find(|name| !ours.contains(&name.as_str()));
+        return match found {
+            Some(found) => Err(StorageError::NotOurs { dir: dir.to_owned(), found }),
+            None => Ok(false),
+        };
+    }
+    let text = fs::read(&path).map_err(StorageError::io("read", &path))?;
+    let text = String::from_utf8_lossy(&text);
+    let version = text.strip_prefix(FORMAT_WORDS).and_then(|rest| rest.trim_end().parse().ok());
+    match version {
+        Some(found) if found > FORMAT => Err(StorageError::Newer { path, found, known: FORMAT }),
+        Some(FORMAT) => Ok(true),
+        Some(_) | None => Err(StorageError::Corrupt {
+            path,
+            offset: 0,
+            what: format!("it should say {:?}", format!("{FORMAT_WORDS}{FORMAT}")),
+        }),
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, StorageError> {
+    let path = dir.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(StorageError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Who holds it is only a help: the refusal stands without it.
+            let _ = file.read_to_string(&mut holder);
+            let holder = holder.trim().parse().ok();
+            return Err(StorageError::Locked { dir: dir.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(StorageError::Io { doing: "lock", path, source });
+        }
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(StorageError::io("write to", &path))?;
+    Ok(file)
+}

@@ -1,0 +1,258 @@
+//! What a data directory survives, and what it refuses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use fanlight_core::Time;
+use tempfile::TempDir;
+
+use super::{Entry, FileStorage, Kind, Position, Snapshot, Storage, StorageError};
+
+const SEGMENT_BYTES: u64 = 400;
+
+fn entry(n: u64) -> Entry {
+    let payload = Bytes::from(format!("entry number {n:010}"));
+    Entry { kind: Kind::Facts, time: Time(1_000 + n), payload }
+}
+
+fn open(dir: &Path) -> Result<FileStorage, StorageError> {
+    FileStorage::open(dir, SEGMENT_BYTES)
+}
+
+/// Opens a directory and reads everything in it.
+fn read(dir: &Path) -> Result<(FileStorage, Vec<Entry>, Position), StorageError> {
+    let mut storage = open(dir)?;
+    let from = storage.load_snapshot()?.map_or(Position(0), |snapshot| snapshot.position);
+    let mut entries = Vec::new();
+    let end = storage.read(from, &mut |_, entry| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok((storage, entries, end))
+}
+
+/// A directory with entries 0 to `count`, each synced if `sync`; and where it ends.
+fn filled(count: u64, sync: bool) -> (TempDir, Position) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut storage, _, mut end) = read(dir.path()).expect("an empty directory opens");
+    for n in 0..count {
+        end = storage.append(end, &[entry(n)]).expect("it appends");
+        if sync {
+            storage.sync().expect("it syncs");
+        }
+    }
+    (dir, end)
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .expect("the directory lists")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().len() == 28))
+        .filter(|path| path.to_string_lossy().contains("journal-"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).expect("the file reads");
+    bytes[offset] ^= 0x40;
+    fs::write(path, bytes).expect("the file writes");
+}
+
+fn expect_corrupt(dir: &Path, path: &Path, offset: u64) -> String {
+    let error = read(dir).err().expect("a corrupt journal is refused");
+    let sentence = error.to_string();
+    match error {
+        StorageError::Corrupt { path: found, offset: at, .. } => {
+            let name = path.file_name();
+            assert_eq!((found.file_name(), at), (name, offset), "{sentence}");
+        }
+        other @ (StorageError::Io { .. }
+        | StorageError::Locked { .. }
+        | StorageError::NotOurs { .. }
+        | StorageError::Newer { .. }
+        | StorageError::Planted(_)) => panic!("corruption expected, not: {other}"),
+    }
+    sentence
+}
+
+#[test]
+fn what_was_appended_is_read_again_over_many_segments() {
+    let (dir, end) = filled(50, true);
+    assert!(segments(dir.path()).len() > 5);
+    let (storage, entries, found_end) = read(dir.path()).expect("it reads");
+    assert_eq!(entries, (0..50).map(entry).collect::<Vec<_>>());
+    assert_eq!(found_end, end);
+    let on_disk: u64 =
+        segments(dir.path()).iter().map(|p| fs::metadata(p).expect("it is there").len()).sum();
+    assert_eq!(storage.bytes(), on_disk);
+}
+
+#[test]
+fn appending_goes_on_where_reading_ended() {
+    let (dir, _) = filled(10, true);
+    let (mut storage, _, end) = read(dir.path()).expect("it reads");
+    storage.append(end, &(10..30).map(entry).collect::<Vec<_>>()).expect("it appends");
+    drop(storage);
+    let (_, entries, _) = read(dir.path()).expect("it reads");
+    assert_eq!(entries, (0..30).map(entry).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_journal_cut_anywhere_in_its_last_record_keeps_every_record_before() {
+    let (dir, _) = filled(5, false);
+    let path = segments(dir.path()).pop().expect("there is a segment");
+    let whole = fs::read(&path).expect("it reads");
+    let record = 36 + entry(0).payload.len();
+    for missing in 1..=record {
+        fs::write(&path, &whole[..whole.len() - missing]).expect("it writes");
+        let (mut storage, entries, end) = read(dir.path()).expect("a torn tail is cut");
+        assert_eq!(entries, (0..4).map(entry).collect::<Vec<_>>(), "{missing} bytes missing");
+        storage.append(end, &[entry(4)]).expect("it appends");
+        drop(storage);
+        let (_, entries, _) = read(dir.path()).expect("it reads");
+        assert_eq!(entries, (0..5).map(entry).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_byte_flipped_in_a_middle_segment_is_refused_by_file_and_offset() {
+    let (dir, _) = filled(50, true);
+    let path = segments(dir.path())[2].clone();
+    let record = 36 + entry(0).payload.len();
+    flip(&path, 24 + record + 40);
+    let sentence = expect_corrupt(dir.path(), &path, 24 + record as u64);
+    assert!(sentence.contains("is corrupt at byte"), "{sentence}");
+}
+
+#[test]
+fn any_byte_flipped_in_what_was_durable_is_refused() {
+    let (dir, _) = filled(5, true);
+    let path = segments(dir.path()).pop().expect("there is a segment");
+    let record = 36 + entry(0).payload.len();
+    // All but the last record: the one after says that it was durable.
+    for offset in 24..24 + 4 * record {
+        flip(&path, offset);
+        expect_corrupt(dir.path(), &path, (24 + (offset - 24) / record * record) as u64);
+        flip(&path, offset);
+    }
+    assert_eq!(read(dir.path()).expect("mended").1.len(), 5);
+}
+
+#[test]
+fn a_hole_in_what_was_not_yet_durable_is_cut_and_kept_aside() {
+    let (dir, _) = filled(5, false);
+    let path = segments(dir.path()).pop().expect("there is a segment");
+    let record = 36 + entry(0).payload.len();
+    flip(&path, 24 + 2 * record + 3);
+    let (_, entries, _) = read(dir.path()).expect("unpromised records may be torn");
+    assert_eq!(entries, vec![entry(0), entry(1)]);
+    let aside = path.with_extension(format!("cut-at-{}", 24 + 2 * record));
+    assert!(aside.exists(), "what was cut off is kept");
+    read(dir.path()).expect("it opens again beside what was kept");
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let (dir, _) = filled(50, true);
+    let paths = segments(dir.path());
+    let kept = fs::read(&paths[3]).expect("it reads");
+    fs::remove_file(&paths[3]).expect("it goes");
+    expect_corrupt(dir.path(), &paths[4], 0);
+    fs::write(&paths[3], kept).expect("it comes back");
+    fs::remove_file(&paths[0]).expect("it goes");
+    expect_corrupt(dir.path(), &paths[1], 0);
+}
+
+#[test]
+fn a_segment_that_was_only_begun_is_begun_again() {
+    let (dir, end) = filled(5, true);
+    fs::write(dir.path().join(super::segment::name(end)), b"FANL").expect("it writes");
+    let (mut storage, entries, found_end) = read(dir.path()).expect("it reads");
+    assert_eq!((entries.len(), found_end), (5, end));
+    storage.append(end, &[entry(5)]).expect("it appends");
+    drop(storage);
+    assert_eq!(read(dir.path()).expect("it reads").1.len(), 6);
+}
+
+#[test]
+fn a_directory_is_used_by_one_at_a_time() {
+    let (dir, _) = filled(1, true);
+    let held = open(dir.path()).expect("the first gets it");
+    let sentence = open(dir.path()).err().expect("the second does not").to_string();
+    assert!(sentence.contains("in use by another fanlight"), "{sentence}");
+    assert!(sentence.contains(&format!("(process {})", std::process::id())), "{sentence}");
+    assert!(sentence.contains("--data"), "{sentence}");
+    drop(held);
+    open(dir.path()).expect("it is free again");
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_untouched() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    fs::write(dir.path().join("thesis.tex"), "years of work").expect("it writes");
+    let sentence = open(dir.path()).err().expect("it is refused").to_string();
+    assert!(sentence.contains("thesis.tex"), "{sentence}");
+    assert_eq!(fs::read_dir(dir.path()).expect("it lists").count(), 1);
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let (dir, _) = filled(1, true);
+    fs::write(dir.path().join("FORMAT"), "fanlight data 2\n").expect("it writes");
+    let sentence = open(dir.path()).err().expect("it is refused").to_string();
+    assert!(sentence.contains("format 2"), "{sentence}");
+    assert!(sentence.contains("newer fanlight"), "{sentence}");
+}
+
+#[test]
+fn a_snapshot_replaces_the_one_before_and_what_it_covers() {
+    let (dir, _) = filled(0, true);
+    let (mut storage, _, mut end) = read(dir.path()).expect("it opens");
+    for n in 0..60 {
+        end = storage.append(end, &[entry(n)]).expect("it appends");
+        if n == 20 || n == 40 {
+            storage.sync().expect("it syncs");
+            let state = format!("state after {n}").into_bytes();
+            let snapshot = Snapshot { position: end, time: Time(n), state };
+            storage.snapshots().store(&snapshot).expect("it stores");
+            storage.trim(end).expect("it trims");
+        }
+    }
+    let before = segments(dir.path()).len();
+    drop(storage);
+    let mut storage = open(dir.path()).expect("it opens");
+    let snapshot = storage.load_snapshot().expect("it loads").expect("there is one");
+    assert_eq!(snapshot.state, b"state after 40");
+    let (_, entries, _) = {
+        drop(storage);
+        read(dir.path()).expect("it reads")
+    };
+    assert_eq!(entries, (41..60).map(entry).collect::<Vec<_>>());
+    assert!(before < 10, "{before} segments are still there");
+    assert_eq!(segments(dir.path()).len(), before);
+}
+
+#[test]
+fn a_corrupt_snapshot_is_refused_by_name() {
+    let (dir, _) = filled(0, true);
+    let (mut storage, _, end) = read(dir.path()).expect("it opens");
+    let end = storage.append(end, &[entry(0)]).expect("it appends");
+    storage.sync().expect("it syncs");
+    let snapshot = Snapshot { position: end, time: Time(7), state: vec![9; 100] };
+    storage.snapshots().store(&snapshot).expect("it stores");
+    drop(storage);
+    let path = dir.path().join(format!("snapshot-{:020}", end.0));
+    for offset in 0..140 {
+        flip(&path, offset);
+        let error = read(dir.path()).err().expect("it is refused");
+        assert!(error.to_string().contains("snapshot-"), "{error}");
+        flip(&path, offset);
+    }
+    fs::write(dir.path().join("snapshot.new"), "half").expect("it writes");
+    read(dir.path()).expect("mended, and the half one is no matter");
+    assert!(!dir.path().join("snapshot.new").exists());
+}
