@@ -1,0 +1,192 @@
+//! Consuming a queue: leased, printed, settled.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use fanlight_core::limits::{DELIVERIES_PER_EVENT_MAX, LEASES_PER_REQUEST_MAX};
+use fanlight_core::{Delivery, Event, LeaseId, Offset, Op, Span};
+use fanlight_server::client::{Client, ClientError};
+
+use super::record::{Found, From, Printer};
+use super::{Options, Settle};
+use crate::cli::failure::Failure;
+use crate::cli::output::{self, counted};
+use crate::cli::{names, queues};
+
+/// Shows messages without taking them.
+pub(super) async fn peek(
+    client: &mut Client,
+    options: &Options,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let from = match options.from {
+        None | Some(super::Place::Earliest) => 0,
+        Some(super::Place::At(offset)) => offset,
+        Some(_) => {
+            return Err(Failure::usage("--from with --peek is an offset, as --from 1200"));
+        }
+    };
+    let queue = options.target.as_str();
+    let max = options.max.unwrap_or(u64::MAX);
+    queues::peek(client, queue, Offset(from), max, |message| {
+        printer.print(&Found {
+            record: message.0.record.record(),
+            offset: message.0.offset,
+            from: From::Queue { queue, attempt: message.0.attempts_failed },
+        })
+    })
+    .await?;
+    printer.flush()
+}
+
+/// Takes messages, prints them and settles them.
+pub(super) async fn consume(
+    client: &mut Client,
+    options: &Options,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let mut work = Work {
+        queue: &options.target,
+        settle: options.settle(),
+        delay: options.delay.unwrap_or(Span::ZERO),
+        held: Vec::new(),
+        stale: 0,
+        printer,
+    };
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    match options.follow {
+        true => follow(client, options, &mut work, interrupted.as_mut()).await?,
+        false => drain(client, options, &mut work, interrupted.as_mut()).await?,
+    }
+    if work.stale > 0 {
+        output::note(format_args!(
+            "{} printed after their lease had ended, and will be delivered again; a smaller \
+             --prefetch helps",
+            counted(work.stale, "message")
+        ));
+    }
+    Ok(())
+}
+
+struct Work<'w, 'o> {
+    queue: &'w str,
+    settle: Settle,
+    delay: Span,
+    /// Printed, and not settled before the end.
+    held: Vec<LeaseId>,
+    stale: u64,
+    printer: &'w mut Printer<'o>,
+}
+
+/// Takes what is there, and no more.
+async fn drain(
+    client: &mut Client,
+    options: &Options,
+    work: &mut Work<'_, '_>,
+    mut interrupted: Pin<&mut impl Future>,
+) -> Result<(), Failure> {
+    // A message that is given back comes again: each is taken once, so no more are than were
+    // ready at the start.
+    let overview = client.overview().await?;
+    let gives_back = work.settle != Settle::Ack;
+    let there = queues::find(&overview, work.queue)?.ready;
+    let bound = if gives_back { there } else { u64::MAX };
+    let mut left = options.max.unwrap_or(u64::MAX).min(bound);
+    while left > 0 {
+        let most = left.min(u64::from(options.prefetch)).min(DELIVERIES_PER_EVENT_MAX as u64);
+        let op = Op::Receive {
+            queue: work.queue.into(),
+            messages_max: most as u32,
+            wait: Span::ZERO,
+            visibility: None,
+        };
+        let frame = tokio::select! {
+            frame = client.request(op) => frame,
+            _ = &mut interrupted => break,
+        };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Err(names::explain(client, error, work.queue).await),
+        };
+        let event = frame.event()?;
+        let Event::Received { deliveries, .. } = &event else {
+            return Err(ClientError::unexpected("Received", &event).into());
+        };
+        if deliveries.is_empty() {
+            break;
+        }
+        left -= deliveries.len() as u64;
+        work.print(deliveries)?;
+        if !gives_back {
+            work.settle_held(client).await?;
+        }
+    }
+    work.settle_held(client).await
+}
+
+/// Takes what comes, until it is told to stop.
+async fn follow(
+    client: &mut Client,
+    options: &Options,
+    work: &mut Work<'_, '_>,
+    mut interrupted: Pin<&mut impl Future>,
+) -> Result<(), Failure> {
+    let mut left = options.max.unwrap_or(u64::MAX);
+    let prefetch = left.min(u64::from(options.prefetch)) as u32;
+    let op = Op::Consume { queue: work.queue.into(), prefetch, visibility: None };
+    match client.request(op).await {
+        Ok(_) => {}
+        Err(error) => return Err(names::explain(client, error, work.queue).await),
+    }
+    while left > 0 {
+        let frame = tokio::select! {
+            frame = client.next() => frame?,
+            _ = &mut interrupted => break,
+        };
+        let event = frame.event()?;
+        if let Event::Delivered { deliveries, .. } = event {
+            let taken = deliveries.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= taken as u64;
+            work.print(&deliveries[..taken])?;
+            if work.settle != Settle::Hold {
+                work.settle_held(client).await?;
+            }
+        } else if let Event::Cancelled { .. } = event {
+            return Err(Failure::failed(format!("queue {} was deleted", work.queue)));
+        }
+    }
+    Ok(())
+}
+
+impl Work<'_, '_> {
+    /// Prints deliveries and keeps their leases.
+    fn print(&mut self, deliveries: &[Delivery<'_>]) -> Result<(), Failure> {
+        for delivery in deliveries {
+            self.printer.print(&Found {
+                record: delivery.record.record(),
+                offset: delivery.lease.offset,
+                from: From::Queue { queue: self.queue, attempt: delivery.attempt },
+            })?;
+            self.held.push(delivery.lease);
+        }
+        self.printer.flush()
+    }
+
+    /// Settles what was printed; what is held is returned when the connection closes.
+    async fn settle_held(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let held = std::mem::take(&mut self.held);
+        for leases in held.chunks(LEASES_PER_REQUEST_MAX) {
+            let op = match self.settle {
+                Settle::Ack => Op::Ack { leases: leases.into() },
+                Settle::Nack => Op::Nack { leases: leases.into(), delay: self.delay },
+                Settle::Reject => Op::Reject { leases: leases.into() },
+                Settle::Hold => return Ok(()),
+            };
+            let answer = client.request(op).await?;
+            if let Event::Settled { stale, .. } = answer.event()? {
+                self.stale += stale.len() as u64;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The command line: what is asked, of which server, and how the answer is shown.
+
+mod bench;
+mod body;
+mod consume;
+mod dlq;
+mod exchanges;
+mod failure;
+mod groups;
+mod message;
+mod names;
+mod output;
+mod parse;
+mod publish;
+mod queues;
+mod topics;
+mod watch;
+
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use fanlight_server::client::{Client, ServerAddress};
+
+use self::failure::Failure;
+use self::output::Output;
+use crate::serve;
+
+/// Fanlight: the message broker you can see through.
+#[derive(Parser)]
+#[command(
+    name = "fanlight",
+    version,
+    about,
+    after_help = "Begin with:\n  \
+                  fanlight serve                               start a server\n  \
+                  fanlight topics create orders --partitions 4\n  \
+                  fanlight publish orders --key country < orders.jsonl\n  \
+                  fanlight consume orders --group billing"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command can be told.
+#[derive(clap::Args)]
+struct Global {
+    /// The server to ask; http://host:port and host:port are read too
+    #[arg(
+        long,
+        global = true,
+        env = "FANLIGHT_SERVER",
+        value_name = "URL",
+        default_value = "ws://127.0.0.1:7420/ws"
+    )]
+    server: ServerAddress,
+
+    /// Print JSON, for programs to read
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    #[command(after_help = "Example:\n  fanlight serve --data ./fanlight-data")]
+    Serve(serve::Options),
+    /// Publish lines from standard input or files, a message each
+    Publish(publish::Options),
+    /// Print the messages of a topic or a queue
+    Consume(consume::Options),
+    /// List, create, describe and delete topics
+    Topics(topics::Options),
+    /// List, declare, describe, purge, delete and look into queues
+    Queues(queues::Options),
+    /// List, declare, bind and delete exchanges
+    Exchanges(exchanges::Options),
+    /// List and describe consumer groups and their lag, reset their offsets, delete them
+    Groups(groups::Options),
+    /// Look at dead messages, and redrive or purge them
+    Dlq(dlq::Options),
+    /// Print what happens in the broker, as it happens
+    #[command(after_help = "Example:\n  fanlight watch")]
+    Watch(watch::Options),
+    /// Measure messages a second, published to and consumed from a server
+    Bench(bench::Options),
+}
+
+/// What a command works with: the server it asks, and where its answer goes.
+struct Session {
+    server: ServerAddress,
+    out: Output,
+}
+
+impl Session {
+    /// Connects; `command` is what the connection is called in the broker's views.
+    async fn connect(&self, command: &str) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.server, &format!("fanlight {command}")).await?)
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let mut session = Session { server: global.server, out: Output::new(global.json) };
+    let result = run(command, &mut session);
+    let flushed = session.out.flush();
+    match result.and(flushed) {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If standard error is closed too, the exit code is all that is left to say.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
+    match command {
+        Command::Serve(options) => {
+            serve::run(options).map_err(|error| Failure::failed(error.to_string()))
+        }
+        Command::Publish(options) => block_on(publish::run(options, session)),
+        Command::Consume(options) => block_on(consume::run(options, session)),
+        Command::Topics(options) => block_on(topics::run(options, session)),
+        Command::Queues(options) => block_on(queues::run(options, session)),
+        Command::Exchanges(options) => block_on(exchanges::run(options, session)),
+        Command::Groups(options) => block_on(groups::run(options, session)),
+        Command::Dlq(options) => block_on(dlq::run(options, session)),
+        Command::Watch(options) => block_on(watch::run(options, session)),
+        Command::Bench(options) => block_on(bench::run(options, session)),
+    }
+}
+
+/// Runs a command's future: a client is one connection, for which one thread is enough.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no runtime could be started: {error}")))?;
+    let result = runtime.block_on(work);
+    // A thread may still wait for standard input, which nobody needs any more.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn leaves(command: &clap::Command, path: &str, seen: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if !command.has_subcommands() && command.get_after_help().is_none() {
+            seen.push(path.clone());
+        }
+        for sub in command.get_subcommands() {
+            leaves(sub, &path, seen);
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example_in_its_help() {
+        let mut without = Vec::new();
+        leaves(&Cli::command(), "", &mut without);
+        assert_eq!(without, Vec::<String>::new());
+    }
+}

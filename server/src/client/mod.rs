@@ -1,0 +1,347 @@
+//! A client over WebSocket: one connection, whose owner sends requests and takes events.
+//!
+//! [`Client::request`] asks and waits for the answer; [`Client::send`] and [`Client::next`] are its
+//! halves, for those who keep several requests on the way. Everything happens in the caller's own
+//! task: nothing is read behind its back, so what it does not take in time slows the server down
+//! rather than filling memory. There is no reconnecting: leases and members end with their
+//! connection, so whoever owns one has to know.
+
+mod address;
+mod error;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{
+    ConnId, Epoch, Event, Inspect, Op, Overview, PROTOCOL, Refusal, Request, Session, Tag, Time,
+    View,
+};
+
+pub use address::{BadAddress, PORT_DEFAULT, ServerAddress};
+pub use error::ClientError;
+
+/// How long a server may take to accept a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// How long a server may take to say goodbye.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// The largest message taken from a server: a read of one whole batch, and more.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
+/// A connection to a server.
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    address: ServerAddress,
+    conn: ConnId,
+    epoch: Epoch,
+    opened_at: Time,
+    last_tag: u32,
+    arrived: VecDeque<EventFrame>,
+}
+
+/// An event as it came: [`EventFrame::event`] decodes it where its bytes lie.
+#[derive(Clone, Debug)]
+pub struct EventFrame(Bytes);
+
+impl EventFrame {
+    /// The event.
+    pub fn event(&self) -> Result<Event<'_>, ClientError> {
+        match codec::decode(&mut &self.0[..], MESSAGE_BYTES_MAX) {
+            Ok(Frame::Event(event)) => Ok(event),
+            Ok(
+                Frame::Session(_)
+                | Frame::Request(_)
+                | Frame::Fact(_)
+                | Frame::Input(..)
+                | Frame::Effect(_),
+            ) => Err(ClientError::Unexpected {
+                expected: "with events",
+                came: "with another kind of frame".to_owned(),
+            }),
+            Err(error) => Err(ClientError::Garbled(error)),
+        }
+    }
+}
+
+/// The request that an event answers; None for those that answer none.
+pub fn answered(event: &Event<'_>) -> Option<Tag> {
+    match event {
+        Event::Done { tag }
+        | Event::Count { tag, .. }
+        | Event::Refused { tag, .. }
+        | Event::Published { tag, .. }
+        | Event::Consuming { tag, .. }
+        | Event::Received { tag, .. }
+        | Event::Settled { tag, .. }
+        | Event::Joined { tag, .. }
+        | Event::Polled { tag, .. }
+        | Event::ReadDone { tag, .. }
+        | Event::Inspected { tag, .. } => Some(*tag),
+        Event::Opened { .. }
+        | Event::Cancelled { .. }
+        | Event::Delivered { .. }
+        | Event::Assigned { .. }
+        | Event::Expelled { .. }
+        | Event::Activity { .. } => None,
+    }
+}
+
+impl Client {
+    /// Connects, and says that this client is called `name`.
+    pub async fn connect(address: &ServerAddress, name: &str) -> Result<Client, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { address: address.clone(), source };
+        let late = |_| unreachable(io::ErrorKind::TimedOut.into());
+        let tcp = tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(address.socket()))
+            .await
+            .map_err(late)?
+            .map_err(unreachable)?;
+        tcp.set_nodelay(true).map_err(unreachable)?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        let url = address.to_string();
+        let shake = tokio_tungstenite::client_async_with_config(url, tcp, Some(config));
+        let (socket, _) =
+            tokio::time::timeout(CONNECT_WAIT, shake).await.map_err(late)?.map_err(|error| {
+                ClientError::NotFanlight { address: address.clone(), why: error.to_string() }
+            })?;
+        let mut client = Client {
+            socket,
+            address: address.clone(),
+            conn: ConnId::default(),
+            epoch: Epoch::default(),
+            opened_at: Time::ZERO,
+            last_tag: 0,
+            arrived: VecDeque::new(),
+        };
+        client.open(name).await?;
+        Ok(client)
+    }
+
+    async fn open(&mut self, name: &str) -> Result<(), ClientError> {
+        let mut frame = Vec::new();
+        codec::encode_session(&Session { protocol: PROTOCOL, client: name.into() }, &mut frame);
+        self.write(frame).await?;
+        let late = ClientError::NotFanlight {
+            address: self.address.clone(),
+            why: "it speaks WebSocket, but does not open a session".to_owned(),
+        };
+        let Ok(first) = tokio::time::timeout(CONNECT_WAIT, self.next()).await else {
+            return Err(late);
+        };
+        let first = first?;
+        if let Event::Opened { conn, epoch, now } = first.event()? {
+            (self.conn, self.epoch, self.opened_at) = (conn, epoch, now);
+            return Ok(());
+        }
+        if let Event::Refused { refusal, .. } = first.event()? {
+            return Err(ClientError::Refused(owned(refusal)));
+        }
+        Err(ClientError::unexpected("by opening the session", &first.event()?))
+    }
+
+    /// Where the server is.
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// The number that the server gave this connection.
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// The broker's life in which the connection opened.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The broker's time when the connection opened.
+    pub fn opened_at(&self) -> Time {
+        self.opened_at
+    }
+
+    /// The tag that the next request will carry.
+    pub fn next_tag(&self) -> Tag {
+        // Tag zero is for events that answer no request.
+        Tag(self.last_tag.checked_add(1).unwrap_or(1))
+    }
+
+    /// Sends a request without waiting for its answer, which [`Client::next`] will give. Events that
+    /// arrive while the server takes its time to read are kept for `next`.
+    pub async fn send(&mut self, op: Op<'_>) -> Result<Tag, ClientError> {
+        let tag = self.next_tag();
+        self.last_tag = tag.0;
+        let mut frame = Vec::new();
+        codec::encode_request(&Request { tag, op }, &mut frame);
+        self.write(frame).await?;
+        Ok(tag)
+    }
+
+    /// The next event, in the order in which they came. Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Result<EventFrame, ClientError> {
+        loop {
+            if let Some(frame) = self.arrived.pop_front() {
+                return Ok(frame);
+            }
+            poll_fn(|cx| self.poll_read(cx)).await?;
+        }
+    }
+
+    /// Asks, and waits for the answer; a refusal is an error. Events that come in between are kept
+    /// for [`Client::next`]. If the future is dropped, the answer is kept for `next` too.
+    pub async fn request(&mut self, op: Op<'_>) -> Result<EventFrame, ClientError> {
+        // What arrived before the request was sent cannot answer it, and is not decoded for it.
+        let mut at = self.arrived.len();
+        let tag = self.send(op).await?;
+        loop {
+            while at < self.arrived.len() {
+                let event = self.arrived[at].event()?;
+                if answered(&event) == Some(tag) {
+                    if let Event::Refused { refusal, .. } = event {
+                        let refused = ClientError::Refused(owned(refusal));
+                        self.arrived.remove(at);
+                        return Err(refused);
+                    }
+                    return Ok(self.arrived.remove(at).expect("at is below the length"));
+                }
+                at += 1;
+            }
+            poll_fn(|cx| self.poll_read(cx)).await?;
+        }
+    }
+
+    /// Asks for something whose answer is `Done`.
+    pub async fn done(&mut self, op: Op<'_>) -> Result<(), ClientError> {
+        let answer = self.request(op).await?;
+        if let Event::Done { .. } = answer.event()? {
+            return Ok(());
+        }
+        Err(ClientError::unexpected("Done", &answer.event()?))
+    }
+
+    /// Asks for something whose answer is `Count`.
+    pub async fn count(&mut self, op: Op<'_>) -> Result<u64, ClientError> {
+        let answer = self.request(op).await?;
+        if let Event::Count { count, .. } = answer.event()? {
+            return Ok(count);
+        }
+        Err(ClientError::unexpected("Count", &answer.event()?))
+    }
+
+    /// Everything but the messages.
+    pub async fn overview(&mut self) -> Result<Overview, ClientError> {
+        let answer = self.request(Op::Inspect { what: Inspect::Overview }).await?;
+        if let Event::Inspected { view: View::Overview(overview), .. } = answer.event()? {
+            return Ok(overview);
+        }
+        Err(ClientError::unexpected("an overview", &answer.event()?))
+    }
+
+    /// Says goodbye, and waits a moment for the server's.
+    pub async fn close(mut self) {
+        let goodbye = async {
+            if self.socket.close(None).await.is_ok() {
+                while self.next().await.is_ok() {}
+            }
+        };
+        // Whether the server answers or not, there is nothing left to do.
+        let _ = tokio::time::timeout(CLOSE_WAIT, goodbye).await;
+    }
+
+    /// Writes one message, and reads meanwhile: a server that waits for us to read before it reads
+    /// on itself would otherwise wait for ever.
+    async fn write(&mut self, frame: Vec<u8>) -> Result<(), ClientError> {
+        let mut message = Some(Message::Binary(frame.into()));
+        poll_fn(|cx| {
+            loop {
+                let mut socket = Pin::new(&mut self.socket);
+                let written = match message {
+                    Some(_) => socket.as_mut().poll_ready(cx),
+                    None => socket.as_mut().poll_flush(cx),
+                };
+                match written {
+                    Poll::Ready(Ok(())) => match message.take() {
+                        Some(message) => {
+                            if let Err(error) = socket.start_send(message) {
+                                return Poll::Ready(Err(self.ended(&error.to_string())));
+                            }
+                        }
+                        None => return Poll::Ready(Ok(())),
+                    },
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(self.ended(&error.to_string())));
+                    }
+                    Poll::Pending => match self.poll_read(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => return Poll::Pending,
+                    },
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reads one message and keeps its events.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+        loop {
+            let message = match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Err(self.closed(None))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(self.ended(&error.to_string())));
+                }
+                Poll::Ready(Some(Ok(message))) => message,
+            };
+            match message {
+                Message::Binary(bytes) => return Poll::Ready(self.keep(bytes)),
+                Message::Close(reason) => {
+                    let why = reason.map(|r| r.reason.to_string()).filter(|r| !r.is_empty());
+                    return Poll::Ready(Err(self.closed(why)));
+                }
+                Message::Text(_) => {
+                    return Poll::Ready(Err(ClientError::NotFanlight {
+                        address: self.address.clone(),
+                        why: "it sends text, where frames are binary".to_owned(),
+                    }));
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    /// Cuts a message into its frames.
+    fn keep(&mut self, mut message: Bytes) -> Result<(), ClientError> {
+        while !message.is_empty() {
+            let length = message.first_chunk::<4>().map(|length| u32::from_le_bytes(*length));
+            let whole = length.map(|length| 4 + length as usize);
+            match whole.filter(|whole| *whole <= message.len()) {
+                Some(whole) => self.arrived.push_back(EventFrame(message.split_to(whole))),
+                None => return Err(ClientError::Garbled(codec::DecodeError::Incomplete)),
+            }
+        }
+        Ok(())
+    }
+
+    fn closed(&self, why: Option<String>) -> ClientError {
+        ClientError::Closed { address: self.address.clone(), why }
+    }
+
+    fn ended(&self, why: &str) -> ClientError {
+        self.closed(Some(why.to_owned()))
+    }
+}
+
+fn owned(refusal: Refusal<'_>) -> Refusal<'static> {
+    Refusal { code: refusal.code, message: refusal.message.into_owned().into() }
+}
