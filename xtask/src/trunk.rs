@@ -19,16 +19,18 @@ pub(crate) fn ensure(tools: &Toolbox) -> Result<Option<PathBuf>> {
     }
     let works = |dir: &Path| is_trunk(&dir.join("bin/trunk"));
     let dir = tools.cache.ensure(&format!("trunk-{VERSION}"), works, |new, _place| {
-        step(&format!("building trunk {VERSION} (about 3.5 minutes)"), || {
+        step(&format!("building trunk {VERSION} (about 2.5 minutes)"), || {
             // Kept beside it until it is whole, so that an interrupted build goes on.
             let build = tools.cache.path("trunk-build");
             let mut cargo = tools.native("cargo");
             cargo.current_dir(new).args(["install", "trunk", "--locked", "--version", VERSION]);
             cargo.arg("--root").arg(new).arg("--target-dir").arg(&build);
-            // trunk spends its time in cargo: it need not be fast itself.
+            // It fetches nothing for us, so it goes without TLS; and it spends its time in cargo, so it
+            // need not be fast itself. Both together save a third of its build.
+            cargo.arg("--no-default-features").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
             cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
             cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-            cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env_remove("CARGO_BUILD_TARGET");
+            cargo.env_remove("CARGO_BUILD_TARGET");
             process::run(&mut cargo)?;
             crate::files::remove_dir(&build)
         })
