@@ -72,9 +72,7 @@ impl Toolbox {
             return Ok(());
         }
         let Browser { chromium, driver } = chromium::ensure(&self.cache)?;
-        for program in [&chromium, &driver] {
-            self.front.extend(program.parent().map(Path::to_owned));
-        }
+        // By variables and not by PATH: their directory may hold another cargo or node.
         self.set("CHROMIUM", chromium);
         self.set("CHROMEDRIVER", driver);
         Ok(())
