@@ -87,27 +87,14 @@ fn unpack(apt: &Apt, root: &Path, place: &Path) -> Result<()> {
     apt.unpack(&packages, root, &[])?;
     files::remove_dir(&root.join("apt"))?;
 
-    let programs =
-        [("chromium", "usr/lib/chromium/chromium"), ("chromedriver", "usr/bin/chromedriver")];
-    let libraries: Vec<PathBuf> = debian::library_dirs(root)
-        .iter()
-        .filter_map(|dir| Some(place.join(dir.strip_prefix(root).ok()?)))
-        .collect();
-    let libraries = env::join_paths(libraries).map_err(|error| error.to_string())?;
     let fonts = fonts(root, place)?;
-    files::create_dir(&root.join("bin"))?;
-    for (name, path) in programs {
-        if !root.join(path).is_file() {
-            return Err(format!("the chromium package here is not Debian's: {HOW}"));
+    ["usr/lib/chromium/chromium", "usr/bin/chromedriver"].iter().try_for_each(|program| {
+        if root.join(program).is_file() {
+            debian::write_program(root, place, program, &fonts)
+        } else {
+            Err(format!("the chromium package here is not Debian's: {HOW}"))
         }
-        let script = format!(
-            "#!/bin/sh\n{fonts}LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {} \"$@\"\n",
-            files::shell_word(Path::new(&libraries)),
-            files::shell_word(&place.join(path)),
-        );
-        files::write_script(&root.join("bin").join(name), &script)?;
-    }
-    Ok(())
+    })
 }
 
 /// Where the system has no fonts, a configuration for those that came with Chromium, and the line

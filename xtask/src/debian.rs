@@ -2,6 +2,7 @@
 //! the system stays as it is. Only what the system does not have already is fetched.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -121,8 +122,34 @@ fn unpack(file: &Path, root: &Path, paths: &[&str]) -> Result<()> {
     Err(format!("{} could not be unpacked", files::name(file)))
 }
 
-/// The directories below `root` that hold shared libraries, as LD_LIBRARY_PATH lists them.
-pub(crate) fn library_dirs(root: &Path) -> Vec<PathBuf> {
+/// The directories of shared libraries in the tree at `root`, as LD_LIBRARY_PATH lists them.
+pub(crate) fn library_path(root: &Path) -> OsString {
+    // A path that could not be listed was refused for the whole cache.
+    env::join_paths(library_dirs(root)).unwrap_or_default()
+}
+
+/// Writes `bin/NAME`, which runs an unpacked program from `place`, where the tree at `root` will
+/// stand; `settings` are lines of a shell script.
+pub(crate) fn write_program(
+    root: &Path,
+    place: &Path,
+    program: &str,
+    settings: &str,
+) -> Result<()> {
+    let dirs = library_dirs(root).into_iter();
+    let moved = dirs.filter_map(|dir| Some(place.join(dir.strip_prefix(root).ok()?)));
+    let libraries = env::join_paths(moved).unwrap_or_default();
+    let script = format!(
+        "#!/bin/sh\n{settings}LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {} \"$@\"\n",
+        files::shell_word(Path::new(&libraries)),
+        files::shell_word(&place.join(program)),
+    );
+    let bin = root.join("bin");
+    files::create_dir(&bin)?;
+    files::write_script(&bin.join(files::name(Path::new(program))), &script)
+}
+
+fn library_dirs(root: &Path) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     for top in ["usr/lib", "lib"] {
         for dir in files::list(&root.join(top)) {

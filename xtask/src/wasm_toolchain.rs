@@ -53,7 +53,9 @@ pub(crate) fn ensure(cache: &Cache, min_minor: u32) -> Result<Option<PathBuf>> {
         }
         step(&format!("unpacking Debian's Rust {version} (about 15 s)"), || unpack(&apt, new))?;
         step(&format!("building std for {TARGET} (about 35 s)"), || build_std(new))?;
-        write_programs(new, place)
+        let programs = PROGRAMS.iter().map(|name| format!("usr/bin/{name}"));
+        let mut programs = programs.filter(|program| new.join(program).is_file());
+        programs.try_for_each(|program| debian::write_program(new, place, &program, ""))
     })?;
     Ok(Some(dir.join("bin")))
 }
@@ -113,20 +115,15 @@ fn unpack(apt: &Apt, root: &Path) -> Result<()> {
 
     let mut lld = files::list(&root.join("usr/lib")).into_iter().map(|dir| dir.join("bin/lld"));
     let linker = lld.rfind(|file| file.is_file()).ok_or("Debian's lld package has no lld")?;
-    let rustc = minimal(root, "rustc");
-    let said = process::output(Command::new(&rustc.0).envs(rustc.1).arg("-vV"))?;
+    let mut rustc = Command::new(root.join("usr/bin/rustc"));
+    rustc.env("LD_LIBRARY_PATH", debian::library_path(root));
+    let said = process::output(rustc.arg("-vV"))?;
     let host = said.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
     // rustc looks for its linker for wasm here, so that no setting has to name one.
     let beside_std = root.join("usr/lib/rustlib").join(host).join("bin");
     files::create_dir(&beside_std)?;
     let linker = linker.strip_prefix(root.join("usr/lib")).map_err(|error| error.to_string())?;
     files::symlink(&Path::new("../../..").join(linker), &beside_std.join("rust-lld"))
-}
-
-/// A program of the unpacked tree, and the variables that let it run from there.
-fn minimal(root: &Path, program: &str) -> (PathBuf, Vec<(&'static str, std::ffi::OsString)>) {
-    let libraries = env::join_paths(debian::library_dirs(root)).unwrap_or_default();
-    (root.join("usr/bin").join(program), vec![("LD_LIBRARY_PATH", libraries)])
 }
 
 /// Builds `std` for wasm from the unpacked source and its vendored crates, and puts it in place.
@@ -145,20 +142,22 @@ fn build_std(root: &Path) -> Result<()> {
     );
     files::write(&build.join(".cargo/config.toml"), &vendored)?;
 
-    let (rustc, libraries) = minimal(root, "rustc");
     // Without bitcode in it, this std could not be linked into a build with link-time optimisation.
     let mut flags = vec!["-Cembed-bitcode=yes".to_owned()];
     flags.extend(
         [&source, &real].map(|path| format!("--remap-path-prefix={}=/rust", path.display())),
     );
     let mut cargo = Command::new(root.join("usr/bin/cargo"));
-    cargo.current_dir(&build).envs(libraries);
+    cargo.current_dir(&build).env("LD_LIBRARY_PATH", debian::library_path(root));
     // The user's own settings are kept out.
     for name in ["CARGO", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
         cargo.env_remove(name);
     }
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", rustc).env("RUSTC_WRAPPER", "");
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", "").env("CARGO_HOME", build.join("home"));
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", root.join("usr/bin/rustc"));
+    cargo
+        .env("RUSTC_WRAPPER", "")
+        .env("RUSTC_WORKSPACE_WRAPPER", "")
+        .env("CARGO_HOME", build.join("home"));
     cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     cargo.args(["build", "--offline", "--release", "--target", TARGET, "--target-dir"]);
     // `cargo test` for wasm needs the `test` crate too.
@@ -189,28 +188,6 @@ edition = "2021"
 [profile.release]
 codegen-units = 1
 "#;
-
-/// Writes the programs that run the unpacked ones, from the place where the tree will stand.
-fn write_programs(root: &Path, place: &Path) -> Result<()> {
-    let bin = root.join("bin");
-    files::create_dir(&bin)?;
-    let libraries: Vec<PathBuf> = debian::library_dirs(root)
-        .iter()
-        .filter_map(|dir| Some(place.join(dir.strip_prefix(root).ok()?)))
-        .collect();
-    let libraries = env::join_paths(libraries).map_err(|error| error.to_string())?;
-    for program in PROGRAMS {
-        if root.join("usr/bin").join(program).is_file() {
-            let script = format!(
-                "#!/bin/sh\nLD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec {} \"$@\"\n",
-                files::shell_word(Path::new(&libraries)),
-                files::shell_word(&place.join("usr/bin").join(program)),
-            );
-            files::write_script(&bin.join(program), &script)?;
-        }
-    }
-    Ok(())
-}
 
 fn minor_of(rustc: &Path) -> Option<u32> {
     let said = process::output(Command::new(rustc).arg("--version")).ok()?;
