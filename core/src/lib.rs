@@ -1,9 +1,79 @@
 #![no_std]
 #![warn(missing_docs)]
-//! # fanlight-core: the broker, without any I/O
+//! # fanlight-core: a message broker without any I/O
 //!
-//! One deterministic state machine for queues and streams. It owns no socket, no file, no clock and
-//! no source of randomness: whoever drives it hands in inputs with their times, and gets effects.
+//! One deterministic state machine for queues and streams: RabbitMQ's exchanges, acknowledgements
+//! and dead letters, Kafka's partitioned logs and consumer groups, SQS's visibility timeouts. It
+//! owns no socket, no file, no clock and no randomness; the native server, a browser tab and a
+//! Node process drive the same code and get the same effects, byte for byte.
+//!
+//! ## The contract
+//!
+//! A driver hands in [`Input`]s with their times and gets [`Effect`]s, in order:
+//!
+//! ```
+//! use fanlight_core::{
+//!     Batch, Broker, Config, ConnId, Effect, Event, Input, Op, PROTOCOL, Request, Session, Span,
+//!     Tag, Target, Time,
+//! };
+//!
+//! let mut broker = Broker::new(Config::default(), Time::ZERO);
+//! let (mut journal, mut attempts) = (Vec::new(), Vec::new());
+//! let mut drive = |now: Time, input: Input<'_>| {
+//!     broker.apply(now, input, &mut |effect: Effect<'_>| match effect {
+//!         Effect::Fact(fact) => fanlight_core::codec::encode_fact(&fact, &mut journal),
+//!         Effect::Tell(_, Event::Delivered { deliveries, .. }) => {
+//!             attempts.extend(deliveries.iter().map(|delivery| delivery.attempt));
+//!         }
+//!         Effect::Tell(..) | Effect::Close(..) => {}
+//!     });
+//!     broker.deadline()
+//! };
+//! let me = ConnId(1);
+//! let ask = |op| Input::Request(me, Request { tag: Tag(1), op });
+//!
+//! drive(Time::ZERO, Input::Open(me, Session { protocol: PROTOCOL, client: "me".into() }));
+//! drive(Time::ZERO, ask(Op::DeclareQueue { name: "jobs".into(), policy: Default::default() }));
+//! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None }));
+//! let records = Batch::new().push_body(b"hello").finish().expect("one record");
+//! let to = Target::Queue { name: "jobs".into() };
+//! let due = drive(Time::ZERO, ask(Op::Publish { to, confirm: true, records }));
+//!
+//! // Nobody acknowledges it. When the lease ends, it is delivered again.
+//! let (lease_ends, _why) = due.expect("a lease runs");
+//! assert_eq!(lease_ends, Time::ZERO + Span::from_secs(30));
+//! drive(lease_ends, Input::Tick);
+//! assert_eq!(attempts, [1, 2]);
+//! ```
+//!
+//! 1. **Time belongs to the caller.** [`Broker::deadline`] says when a [`Input::Tick`] is due; a
+//!    tick too early or too late does no harm. A test advances thirty seconds in no time.
+//! 2. **Position is the condition.** A [`Effect::Tell`] may leave the process once every
+//!    [`Effect::Fact`] before it is as durable as the driver promises. The core knows no disks.
+//! 3. **Facts are the truth.** Durable state changes only in [`Broker::restore`], live and at
+//!    recovery alike: load the last [`Broker::snapshot`], restore the facts that came after it, go
+//!    on. Connections, leases, members and positions are volatile: what was leased is ready again.
+//! 4. **Nothing fails.** A client's mistake is an [`Event::Refused`] with a stable number and a
+//!    sentence, and has changed nothing. A mistake of ours is a [`Violation`], and a panic.
+//! 5. **The same inputs give the same effects**, on every machine and in wasm.
+//!
+//! ## The modules
+//!
+//! | what goes in and out | |
+//! |---|---|
+//! | `input` `request` `event` `refusal` `effect` `fact` | everything that crosses the boundary |
+//! | `activity` `view` | what happens, as sentences; what is, as pictures |
+//! | `record` | records and batches, in the one encoding they keep everywhere |
+//! | [`codec`] | frames around all of these, for sockets, wasm, journal and traces |
+//!
+//! | the model | |
+//! |---|---|
+//! | `log` | records with dense offsets, held as the batches they came in |
+//! | `work` | which messages of a log are ready, leased, delayed: one by one |
+//! | `queue` `topic` `group` `exchange` | what is made of these |
+//! | `broker` and its modules | the handlers: each decides, and announces facts; `evolve` makes them true |
+//! | `timer` | the wheel that holds everything that is due later |
+//! | [`limits`] | a bound for everything that could grow |
 
 extern crate alloc;
 
