@@ -202,6 +202,12 @@ impl Broker {
         }
     }
 
+    /// The same, for facts that may be damaged: what contradicts the ones before it is an error,
+    /// and the broker is then not to be used any further.
+    pub fn try_restore(&mut self, fact: Fact<'_>) -> Result<(), Violation> {
+        self.evolve(fact)
+    }
+
     /// The broker's time: the latest it was told, or found in a fact.
     pub fn now(&self) -> Time {
         self.now
