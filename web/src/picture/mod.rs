@@ -1,8 +1,15 @@
 //! The picture: what the page draws, as owned data, projected from what one watching connection is
 //! told. Nothing in it is invented: every mark is a message that lies in a broker.
 
+mod accounts;
+mod groups;
 mod ledger;
+mod offsets;
+mod overview;
 mod parts;
+mod projector;
+mod queues;
+mod stories;
 mod story;
 
 use std::collections::VecDeque;
@@ -10,11 +17,14 @@ use std::collections::VecDeque;
 use fanlight_core::Time;
 
 pub use ledger::{Ledger, LedgerRow, Tally};
+pub(crate) use overview::content;
 pub use parts::{
     Actor, ActorId, ActorState, Binding, BindingTo, Consumer, Cursor, Exchange, Group, MarkState,
     Member, MessageRef, Name, Place, QUEUE_MARKS_MAX, Queue, QueueMark, Role, StoryId,
     TAPE_MARKS_MAX, Tape, TapeMark, Topic, Tuning, Work,
 };
+pub(crate) use projector::{Projector, Want};
+pub use stories::STORIES_MAX;
 pub use story::{Content, Hop, HopKind, Line, LineKind, Spot, Story};
 
 /// Lines of the event log that are kept: the newest.
@@ -25,7 +35,7 @@ pub const HOPS_MAX: usize = 2_000;
 pub const TALLIES_MAX: usize = 3_600;
 
 /// What the page draws.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Picture {
     /// The broker's time.
     pub now: Time,
@@ -51,6 +61,7 @@ pub struct Picture {
     pub ledger: Ledger,
     /// Second by second, newest last; seconds in which nothing happened are left out.
     pub tallies: VecDeque<Tally>,
+    stories: stories::Stories,
 }
 
 impl Picture {
@@ -75,13 +86,13 @@ impl Picture {
     }
 
     /// A message with its journey; None once it is forgotten, the oldest first.
-    pub fn story(&self, _id: StoryId) -> Option<&Story> {
-        None
+    pub fn story(&self, id: StoryId) -> Option<&Story> {
+        self.stories.story(id)
     }
 
     /// Which message lies in a place; None if it was forgotten, or never seen.
-    pub fn story_at(&self, _message: &MessageRef) -> Option<StoryId> {
-        None
+    pub fn story_at(&self, message: &MessageRef) -> Option<StoryId> {
+        self.stories.at(message)
     }
 
     /// The movements after the one numbered `seq`: what to animate since the last frame.

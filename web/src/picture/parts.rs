@@ -13,7 +13,7 @@ use fanlight_core::{
 pub type Name = Rc<str>;
 
 /// Messages of one queue that are shown singly: the oldest that are there.
-pub const QUEUE_MARKS_MAX: usize = 160;
+pub const QUEUE_MARKS_MAX: usize = 1_000;
 /// Records of one partition that are shown singly: the newest.
 pub const TAPE_MARKS_MAX: usize = 96;
 
@@ -27,6 +27,9 @@ pub struct ActorId(pub u64);
 
 impl ActorId {
     const STRANGER: u64 = 1 << 32;
+
+    /// The user: who publishes by hand, redrives, purges and resets.
+    pub const YOU: ActorId = ActorId(0);
 
     /// The number of a connection that is none of this page's actors.
     pub fn stranger(conn: ConnId) -> ActorId {
@@ -348,10 +351,8 @@ pub enum ActorState {
 /// A message in work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The message.
+    /// The message; its story is [`crate::picture::Picture::story_at`] it.
     pub message: MessageRef,
-    /// Which message it is.
-    pub story: StoryId,
     /// Which attempt; 1 for records of a topic.
     pub attempt: u32,
     /// Since when.

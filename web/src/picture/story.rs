@@ -13,6 +13,8 @@ pub struct Story {
     pub id: StoryId,
     /// What to call it: an order's number where there is one, else its first place.
     pub title: Name,
+    /// What to call it in a sentence: "order 536370", or its first place.
+    pub called: Name,
     /// Its content, once known: attached to a server it is fetched.
     pub content: Option<Rc<Content>>,
     /// Why our workers refuse it, if they do.

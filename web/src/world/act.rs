@@ -1,9 +1,10 @@
 //! What the user can do to a world and ask of it.
 
-use fanlight_core::{Attempt, Death, MessageState, Offset, Position, Time};
+use fanlight_core::{Attempt, Death, Fetched, MessageState, MessageView, Offset, Position, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::picture::{ActorId, Content, Tuning};
+use super::orders;
+use crate::picture::{ActorId, Content, Tuning, content};
 
 /// Something the user does. It changes the run, so it is remembered with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -217,4 +218,36 @@ pub struct ShownMessage {
     pub content: Content,
     /// Why our workers would refuse it, if they would.
     pub poison: Option<String>,
+}
+
+impl ShownMessage {
+    pub(super) fn of_message(view: &MessageView<'_>) -> ShownMessage {
+        let record = view.record.record();
+        ShownMessage {
+            offset: view.offset,
+            at: view.at,
+            state: Some(view.state),
+            attempts: view.attempts.clone(),
+            attempts_failed: view.attempts_failed,
+            deaths: view.deaths.clone(),
+            content: content(&record),
+            poison: orders::check(record.body).err(),
+        }
+    }
+
+    pub(super) fn of_records(batch: &Fetched<'_>) -> Vec<ShownMessage> {
+        let records = batch.records.iter().enumerate();
+        records
+            .map(|(n, record)| ShownMessage {
+                offset: batch.base.plus(n as u64),
+                at: batch.appended_at,
+                state: None,
+                attempts: Vec::new(),
+                attempts_failed: 0,
+                deaths: Vec::new(),
+                content: content(&record),
+                poison: orders::check(record.body).err(),
+            })
+            .collect()
+    }
 }

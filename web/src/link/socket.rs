@@ -1,0 +1,162 @@
+//! A broker on a server: one WebSocket a connection.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use fanlight_core::codec::{encode_request, encode_session};
+use fanlight_core::{PROTOCOL, Request, Session, Time};
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+use super::{Link, Told, Wire};
+
+type Inbox = Rc<RefCell<VecDeque<(Wire, Told)>>>;
+
+/// A way to a server.
+pub struct SocketLink {
+    url: String,
+    opened: u64,
+    sockets: BTreeMap<Wire, Socket>,
+    inbox: Inbox,
+}
+
+impl SocketLink {
+    /// The way to `url`; nothing is opened yet.
+    pub fn new(url: &str) -> SocketLink {
+        SocketLink {
+            url: url.to_owned(),
+            opened: 0,
+            sockets: BTreeMap::new(),
+            inbox: Inbox::default(),
+        }
+    }
+}
+
+impl Link for SocketLink {
+    fn open(&mut self, _now: Time, client: &str) -> Wire {
+        self.opened += 1;
+        let wire = Wire(self.opened);
+        match Socket::open(&self.url, client, wire, &self.inbox) {
+            Ok(socket) => {
+                self.sockets.insert(wire, socket);
+            }
+            Err(why) => self.inbox.borrow_mut().push_back((wire, Told::Closed(why))),
+        }
+        wire
+    }
+
+    fn send(&mut self, _now: Time, wire: Wire, request: &Request<'_>) {
+        if let Some(socket) = self.sockets.get(&wire) {
+            let mut frame = Vec::new();
+            encode_request(request, &mut frame);
+            socket.send(&frame);
+        }
+    }
+
+    fn close(&mut self, _now: Time, wire: Wire) {
+        self.sockets.remove(&wire);
+        self.inbox.borrow_mut().retain(|(of, _)| *of != wire);
+    }
+
+    fn take(&mut self) -> Option<(Wire, Told)> {
+        let (wire, told) = self.inbox.borrow_mut().pop_front()?;
+        if matches!(told, Told::Closed(_)) {
+            self.sockets.remove(&wire);
+        }
+        Some((wire, told))
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    fn tick(&mut self, _now: Time) {}
+}
+
+/// One WebSocket, with its callbacks, which are unhooked when it is dropped.
+struct Socket {
+    socket: WebSocket,
+    /// What was to be sent before the connection stood.
+    waiting: Rc<RefCell<Vec<u8>>>,
+    _on_open: Closure<dyn FnMut(Event)>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut(CloseEvent)>,
+}
+
+impl Socket {
+    fn open(url: &str, client: &str, wire: Wire, inbox: &Inbox) -> Result<Socket, String> {
+        let socket = WebSocket::new(url).map_err(|_| {
+            format!(
+                "{url} is no address that this page may connect to; it would be like \
+                 ws://127.0.0.1:7420/ws (a page from https needs wss)"
+            )
+        })?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        let mut hello = Vec::new();
+        encode_session(&Session { protocol: PROTOCOL, client: client.into() }, &mut hello);
+        let waiting = Rc::new(RefCell::new(hello));
+        let on_open = {
+            let (socket, waiting) = (socket.clone(), waiting.clone());
+            Closure::<dyn FnMut(Event)>::new(move |_| {
+                let bytes = std::mem::take(&mut *waiting.borrow_mut());
+                // A socket that failed meanwhile says so in its close event.
+                let _ = socket.send_with_u8_array(&bytes);
+            })
+        };
+        let on_message = {
+            let inbox = inbox.clone();
+            Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                if let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() {
+                    let frames = js_sys::Uint8Array::new(&buffer).to_vec();
+                    inbox.borrow_mut().push_back((wire, Told::Frames(frames)));
+                }
+            })
+        };
+        let on_close = {
+            let (inbox, url) = (inbox.clone(), url.to_owned());
+            Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
+                let why = match (event.code(), event.reason()) {
+                    (1006, _) => format!(
+                        "no broker answers at {url}, or the connection broke: is `fanlight serve` \
+                         running there?"
+                    ),
+                    (code, reason) if reason.is_empty() => {
+                        format!("{url} closed the connection (code {code})")
+                    }
+                    (_, reason) => format!("{url} closed the connection: {reason}"),
+                };
+                inbox.borrow_mut().push_back((wire, Told::Closed(why)));
+            })
+        };
+        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
+        Ok(Socket {
+            socket,
+            waiting,
+            _on_open: on_open,
+            _on_message: on_message,
+            _on_close: on_close,
+        })
+    }
+
+    fn send(&self, frame: &[u8]) {
+        if self.socket.ready_state() == WebSocket::CONNECTING {
+            self.waiting.borrow_mut().extend_from_slice(frame);
+        } else {
+            // A socket that is closing says so in its close event.
+            let _ = self.socket.send_with_u8_array(frame);
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        let _ = self.socket.close();
+    }
+}
