@@ -6,7 +6,10 @@ use data_encoding::BASE64;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use fanlight_core::{Headers, Record};
+use fanlight_core::{Death, Record, codec};
+
+/// The header in which the broker keeps a message's deaths, in the codec's format.
+const DEATHS: &str = "x-death";
 
 /// What bytes turned out to be.
 #[derive(Debug)]
@@ -96,8 +99,8 @@ pub(crate) fn record_entries<M: SerializeMap>(
     map: &mut M,
 ) -> Result<(), M::Error> {
     map.serialize_entry("key", &record.key.map(text))?;
-    if !record.headers.is_empty() {
-        map.serialize_entry("headers", &HeaderMap(record.headers))?;
+    if headers(record).next().is_some() {
+        map.serialize_entry("headers", &HeaderMap(record))?;
     }
     if let Some(at) = record.timestamp {
         map.serialize_entry("timestamp", &super::output::instant(at))?;
@@ -107,11 +110,22 @@ pub(crate) fn record_entries<M: SerializeMap>(
     map.serialize_entry("body", &body)
 }
 
-struct HeaderMap<'a>(Headers<'a>);
+/// A record's headers but the broker's own.
+pub(crate) fn headers<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    let headers = record.headers.iter().filter(|(name, _)| *name != DEATHS);
+    headers.map(|(name, value)| (name, text(value)))
+}
 
-impl Serialize for HeaderMap<'_> {
+/// What the broker remembers in a message of its deaths.
+pub(crate) fn deaths(record: &Record<'_>) -> Vec<Death> {
+    record.headers.find(DEATHS).and_then(codec::decode_value).unwrap_or_default()
+}
+
+struct HeaderMap<'r, 'a>(&'r Record<'a>);
+
+impl Serialize for HeaderMap<'_, '_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.iter().map(|(name, value)| (name, text(value))))
+        s.collect_map(headers(self.0))
     }
 }
 

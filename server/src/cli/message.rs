@@ -65,8 +65,8 @@ impl Message<'_, '_> {
         if let Some(key) = record.key {
             out.line(format!("  key     {}", body::text(key)))?;
         }
-        for (name, value) in record.headers.iter() {
-            out.line(format!("  header  {name}={}", body::text(value)))?;
+        for (name, value) in body::headers(&record) {
+            out.line(format!("  header  {name}={value}"))?;
         }
         out.line(format!("  body    {}", Shown::of(record.body).plain()))
     }
@@ -118,7 +118,8 @@ impl Serialize for Attempts<'_> {
     }
 }
 
-struct Deaths<'a>(&'a [Death]);
+/// What a message died of, oldest first.
+pub(crate) struct Deaths<'a>(pub(crate) &'a [Death]);
 
 impl Serialize for Deaths<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -95,19 +95,19 @@ pub(crate) fn unknown(overview: &Overview, name: &str, kinds: &[Kind]) -> String
         .flat_map(|&kind| kind.names(overview).into_iter().map(move |candidate| (kind, candidate)));
     match nearest(name, all) {
         Some((kind, near)) => {
-            sentence += &format!("; did you mean the {} {near}?", kind.noun());
+            sentence += &format!("; did you mean the {} {near}? If not, make it", kind.noun());
         }
         None => {
             let there: Vec<String> =
                 kinds.iter().filter_map(|&kind| inventory(overview, kind)).collect();
             sentence += &match there.is_empty() {
-                true => "; there are none yet.".to_owned(),
-                false => format!("; there are: {}.", there.join("; ")),
+                true => "; there are none yet. Make it".to_owned(),
+                false => format!("; there are: {}. Make it", there.join("; ")),
             };
         }
     }
     let remedies: Vec<String> = kinds.iter().map(|kind| kind.remedy(name)).collect();
-    sentence + &format!(" To make it: {}", joined(&remedies, "or"))
+    sentence + &format!(" with {}", joined(&remedies, "or"))
 }
 
 /// The names of one kind that there are, the first few of them.
@@ -215,9 +215,9 @@ mod tests {
     fn a_mistyped_name_gets_the_one_that_was_meant_and_how_to_make_it() {
         assert_eq!(
             sentence("ordrs"),
-            "there is no topic, queue or exchange called ordrs; did you mean the topic orders? To \
-             make it: `fanlight topics create ordrs --partitions 4`, `fanlight queues declare \
-             ordrs` or `fanlight exchanges declare ordrs --kind topic`"
+            "there is no topic, queue or exchange called ordrs; did you mean the topic orders? If \
+             not, make it with `fanlight topics create ordrs --partitions 4`, `fanlight queues \
+             declare ordrs` or `fanlight exchanges declare ordrs --kind topic`"
         );
     }
 

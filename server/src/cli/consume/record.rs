@@ -7,6 +7,7 @@ use fanlight_core::{Offset, Record, Time};
 use super::Format;
 use crate::cli::body::{self, Shown};
 use crate::cli::failure::Failure;
+use crate::cli::message::Deaths;
 use crate::cli::output::{self, Output};
 
 /// A record and where it was.
@@ -38,6 +39,10 @@ impl Serialize for Found<'_> {
                 map.serialize_entry("queue", queue)?;
                 map.serialize_entry("offset", &self.offset)?;
                 map.serialize_entry("attempt", &attempt)?;
+                let deaths = body::deaths(&self.record);
+                if !deaths.is_empty() {
+                    map.serialize_entry("deaths", &Deaths(&deaths))?;
+                }
             }
         }
         body::record_entries(&self.record, &mut map)?;

@@ -55,7 +55,7 @@ impl Rules {
 }
 
 fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Fault> {
-    let right = "each line has to be one JSON value, or give --raw to publish lines as they are";
+    let right = "each line has to be one JSON value (--raw publishes lines as they are)";
     let text = std::str::from_utf8(line).map_err(|error| Fault {
         column: Some(error.valid_up_to() + 1),
         why: "this is not UTF-8, as JSON is".to_owned(),

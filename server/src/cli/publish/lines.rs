@@ -208,8 +208,8 @@ impl Reading {
             Err(Fault { column, why, right }) => {
                 let column = column.map(|column| format!(":{column}")).unwrap_or_default();
                 return self.stop(format!(
-                    "{spot}{column}: {why}; {right}, or give --skip-invalid to pass over lines \
-                     that are not right"
+                    "{spot}{column}: {why}; {right}; --skip-invalid passes over lines that are \
+                     not right"
                 ));
             }
         };

@@ -2,7 +2,6 @@
 
 mod check;
 mod lines;
-mod murmur2;
 mod pipeline;
 mod progress;
 mod tally;

@@ -214,7 +214,7 @@ impl<'c> Pipeline<'c> {
                     humantime::format_duration(self.patience)
                 )));
             } else {
-                self.progress.waiting(&format!("{} takes no more: {refusal}", self.goal));
+                self.progress.waiting(&refusal.message);
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_LONGEST);
             }

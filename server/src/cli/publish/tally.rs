@@ -69,7 +69,7 @@ impl Tally {
             let partitions = self.topics.get(&topic).map_or(1, |(_, partitions)| *partitions);
             for record in part.records().iter() {
                 let key = record.key.unwrap_or_default();
-                let partition = super::murmur2::partition_of(key, partitions);
+                let partition = fanlight_core::partition_of(key, partitions);
                 *self.places.entry(Place::Partition(topic, partition)).or_default() += 1;
             }
         }
@@ -121,6 +121,14 @@ impl Tally {
                 }).collect::<Vec<_>>(),
             }));
         }
+        if self.messages == 0 {
+            return out.line(match self.skipped {
+                0 => "nothing was published".to_owned(),
+                skipped => {
+                    format!("nothing was published: {} skipped", counted(skipped, "invalid line"))
+                }
+            });
+        }
         out.line(format!(
             "{} ({}) published to {goal} in {seconds:.2} s: {} messages/s, {mb:.1} MB/s",
             counted(self.messages, "message"),
@@ -128,8 +136,7 @@ impl Tally {
             indicatif::HumanCount(rate as u64),
         ))?;
         if self.skipped > 0 {
-            let skipped = counted(self.skipped, "line");
-            out.line(format!("{skipped} skipped, because they were not right"))?;
+            out.line(format!("{} skipped", counted(self.skipped, "invalid line")))?;
         }
         if self.retries > 0 {
             let again = counted(self.retries, "batch").replace("batchs", "batches");
