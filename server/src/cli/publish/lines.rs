@@ -23,6 +23,8 @@ pub(crate) struct Spot {
     pub(crate) source: std::sync::Arc<str>,
     /// From 1.
     pub(crate) line: u64,
+    /// Which it is of the lines of all sources.
+    pub(crate) nth: u64,
 }
 
 impl std::fmt::Display for Spot {
@@ -138,6 +140,7 @@ pub(crate) fn read(sources: Vec<Source>, cut: Cut) -> mpsc::Receiver<Piece> {
             keyless: Chunk::default(),
             read_bytes: 0,
             skipped: 0,
+            lines: 0,
         };
         for source in sources {
             if reading.source(source).is_err() {
@@ -160,6 +163,7 @@ struct Reading {
     keyless: Chunk,
     read_bytes: u64,
     skipped: u64,
+    lines: u64,
 }
 
 impl Reading {
@@ -167,7 +171,7 @@ impl Reading {
         let name: std::sync::Arc<str> = source.name().into();
         let mut reader = BufReader::with_capacity(READ_BYTES, source.reader());
         let mut line = Vec::new();
-        let mut spot = Spot { source: name, line: 0 };
+        let mut spot = Spot { source: name, line: 0, nth: self.lines };
         loop {
             line.clear();
             let limit = LINE_BYTES_MAX as u64 + 1;
@@ -179,6 +183,8 @@ impl Reading {
                 }
             };
             spot.line += 1;
+            spot.nth += 1;
+            self.lines = spot.nth;
             self.read_bytes += read as u64;
             if read > LINE_BYTES_MAX {
                 let why = format!("the line is longer than {LINE_BYTES_MAX} bytes");
@@ -238,7 +244,7 @@ impl Reading {
     fn flush(&mut self) -> Result<(), Over> {
         let mut chunks = [std::mem::take(&mut self.keyed), std::mem::take(&mut self.keyless)];
         // In the order of their first lines.
-        chunks.sort_by_key(|chunk| chunk.spots.first().map(|spot| spot.line));
+        chunks.sort_by_key(|chunk| chunk.spots.first().map(|spot| spot.nth));
         // What was read without becoming a record is told with the last chunk, or alone.
         let last = &mut chunks[1];
         last.read_bytes = std::mem::take(&mut self.read_bytes);

@@ -23,7 +23,7 @@ use self::progress::Progress;
 use super::Session;
 use super::failure::Failure;
 use super::names::{self, Kind};
-use super::output::{self, counted};
+use super::output;
 use super::parse;
 
 pub(crate) use self::progress::bar_style;
@@ -231,13 +231,4 @@ async fn feed(
         pipeline.push(part).await?;
     }
     pipeline.drain().await
-}
-
-/// What a person reads of an error that came after something was published already.
-fn so_far(messages: u64) -> String {
-    match messages {
-        0 => "No message was published before".to_owned(),
-        1 => "The 1 message before it is published and confirmed".to_owned(),
-        _ => format!("The {} before it are published and confirmed", counted(messages, "message")),
-    }
 }

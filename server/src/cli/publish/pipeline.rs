@@ -196,7 +196,7 @@ impl<'c> Pipeline<'c> {
             self.answer().await?;
         }
         let in_order = self.refused.make_contiguous();
-        in_order.sort_by_key(|(part, _)| part.spots[0].line);
+        in_order.sort_by_key(|(part, _)| part.spots[0].nth);
         let (mut since, mut backoff) = (Instant::now(), BACKOFF_FIRST);
         while let Some((part, refusal)) = self.refused.front() {
             let may_be_cut = refusal.code.is_transient() || refusal.code == Code::TooLarge;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use fanlight_core::{Append, Overview, Place, TopicId};
 
+use super::Goal;
 use super::lines::Spot;
 use super::pipeline::Part;
-use super::{Goal, so_far};
 use crate::cli::failure::Failure;
 use crate::cli::names::Kind;
 use crate::cli::output::{Output, Table, counted};
@@ -82,7 +82,16 @@ impl Tally {
         unanswered: u64,
         unpublished: Option<Spot>,
     ) -> Failure {
-        let mut rest = so_far(self.messages);
+        let mut rest = match (self.messages, &unpublished) {
+            (0, _) => "Nothing was published".to_owned(),
+            (1, None) => "The 1 message before it is published and confirmed".to_owned(),
+            (n, None) => {
+                format!("The {} before it are published and confirmed", counted(n, "message"))
+            }
+            // With several batches on the way, some may have come in behind the one that did not.
+            (1, Some(_)) => "1 message is published and confirmed".to_owned(),
+            (n, Some(_)) => format!("{} are published and confirmed", counted(n, "message")),
+        };
         if unanswered > 0 {
             let sent = counted(unanswered, "message");
             rest += &format!("; {sent} more were sent without an answer, and may be published too");

@@ -1,0 +1,8 @@
+//! The `fanlight` program from outside: its commands against its own server.
+
+mod client;
+mod consume;
+mod errors;
+mod harness;
+mod manage;
+mod publish;
