@@ -1,0 +1,298 @@
+//! The page: it holds the world, what is in focus and what the panels show, and grants wishes.
+
+use fanlight_core::Time;
+use fanlight_web::picture::Line;
+use fanlight_web::world::{Notice, World};
+use gloo_timers::callback::Interval;
+use std::rc::Rc;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::KeyboardEvent;
+use yew::prelude::*;
+
+use super::address::Address;
+use super::clients::Hands;
+use super::help::Help;
+use super::inspector::Inspector;
+use super::keys;
+use super::lesson::Lessons;
+use super::speech::Speech;
+use super::timeline::Timeline;
+use super::top::Top;
+use super::wish::{Sheet, Tab, TimeWish, Wish};
+use crate::focus::Focus;
+use crate::hold::Hold;
+use crate::stage::{Seen, Stage};
+
+/// The run that a page without a seed in its address opens on.
+const SEED: u64 = 7;
+/// Pulses for which a notice stands.
+const NOTICE_PULSES: u64 = 80;
+
+/// The component.
+pub(crate) struct App {
+    world: Hold,
+    pulse: u64,
+    seen: Seen,
+    focus: Option<Focus>,
+    tab: Tab,
+    sheet: Sheet,
+    theme: AttrValue,
+    is_help_open: bool,
+    is_attach_open: bool,
+    notice: Option<(Notice, u64)>,
+    _keys: Closure<dyn FnMut(KeyboardEvent)>,
+    _beat: Interval,
+}
+
+/// What comes to it.
+pub(crate) enum Msg {
+    /// The stage says that something changed.
+    Pulse(Seen),
+    /// Time passed: what was said is put away, even on a stage where nothing moves.
+    Beat,
+    Wish(Wish),
+}
+
+impl Component for App {
+    type Message = Msg;
+    type Properties = ();
+
+    fn create(ctx: &Context<Self>) -> Self {
+        let window = web_sys::window().expect("a page has a window");
+        let address = Address::read(&window);
+        let mut world = World::in_page(address.seed.unwrap_or(SEED));
+        world.play();
+        let mut notice = None;
+        if let Some(url) = address.attach {
+            notice = world.attach(&url).err().map(problem);
+        }
+        let wish = ctx.link().callback(Msg::Wish);
+        let keys = Closure::<dyn FnMut(KeyboardEvent)>::new(move |event: KeyboardEvent| {
+            if let Some(wanted) = keys::wish(&event) {
+                event.prevent_default();
+                wish.emit(wanted);
+            }
+        });
+        let listener = keys.as_ref().unchecked_ref();
+        let listens = window.add_event_listener_with_callback("keydown", listener);
+        debug_assert!(listens.is_ok(), "a window can be listened to");
+        let link = ctx.link().clone();
+        App {
+            world: Hold::new(world),
+            pulse: 0,
+            seen: Seen::default(),
+            focus: None,
+            tab: Tab::Focus,
+            sheet: Sheet::Lesson,
+            theme: theme_now().into(),
+            is_help_open: false,
+            is_attach_open: false,
+            notice: notice.map(|notice| (notice, NOTICE_PULSES)),
+            _keys: keys,
+            _beat: Interval::new(1_000, move || link.send_message(Msg::Beat)),
+        }
+    }
+
+    fn update(&mut self, _: &Context<Self>, msg: Msg) -> bool {
+        match msg {
+            Msg::Pulse(seen) => {
+                self.pulse += 1;
+                self.seen = seen;
+                self.hear();
+                true
+            }
+            Msg::Beat => {
+                let is_over = self.notice.as_ref().is_some_and(|(_, left)| *left < 10);
+                if let Some((_, left)) = &mut self.notice {
+                    *left = left.saturating_sub(10);
+                }
+                if is_over {
+                    self.notice = None;
+                }
+                self.hear();
+                is_over || !self.world.borrow().clock().is_running
+            }
+            Msg::Wish(wish) => {
+                self.grant(wish);
+                self.hear();
+                true
+            }
+        }
+    }
+
+    fn view(&self, ctx: &Context<Self>) -> Html {
+        let wish = ctx.link().callback(Msg::Wish);
+        let on_pulse = ctx.link().callback(Msg::Pulse);
+        let on_focus = ctx.link().callback(|focus| Msg::Wish(Wish::Look(focus)));
+        let sheet = Sheet::ALL.iter().find(|(sheet, ..)| *sheet == self.sheet);
+        let (world, pulse, focus) = (self.world.clone(), self.pulse, self.focus.clone());
+        html! {
+            <div class="app" data-sheet={sheet.map(|(_, name, _)| *name)}>
+                <a class="skip" href="#inspector">{"Skip to the inspector"}</a>
+                <Top world={&world} {pulse} theme={self.theme.clone()} wish={wish.clone()}
+                    is_attach_open={self.is_attach_open} />
+                <Lessons world={&world} {pulse} wish={wish.clone()} />
+                <main class="stage-place" aria-label="Stage">
+                    <Stage world={&world} focus={focus.clone()} theme={self.theme.clone()}
+                        {on_focus} {on_pulse}>
+                        <Hands world={&world} {pulse} focus={focus.clone()}
+                            at={self.seen.focus_at} wish={wish.clone()} />
+                        { self.view_notice(&wish) }
+                    </Stage>
+                </main>
+                <Inspector world={&world} {pulse} {focus} tab={self.tab} wish={wish.clone()} />
+                <Timeline world={&world} {pulse} focus={self.focus.clone()} wish={wish.clone()} />
+                { self.view_sheet_tabs(&wish) }
+                <Speech world={&world} {pulse} />
+                <Help is_open={self.is_help_open} {wish} />
+            </div>
+        }
+    }
+}
+
+impl App {
+    fn view_notice(&self, wish: &Callback<Wish>) -> Html {
+        let Some((notice, _)) = &self.notice else { return Html::default() };
+        let dismiss = wish.reform(|_: MouseEvent| Wish::Dismiss);
+        html! {
+            <div class={classes!("notice", notice.is_problem.then_some("wrong"))} role="status">
+                <span>{ &notice.sentence }</span>
+                <button class="button quiet" onclick={dismiss}>{"Dismiss"}</button>
+            </div>
+        }
+    }
+
+    fn view_sheet_tabs(&self, wish: &Callback<Wish>) -> Html {
+        html! {
+            <nav class="sheet-tabs tabs" role="tablist" aria-label="Panels">
+                { for Sheet::ALL.iter().map(|(sheet, name, title)| html! {
+                    <button key={*name} role="tab"
+                        aria-selected={(*sheet == self.sheet).to_string()}
+                        onclick={wish.reform(|_: MouseEvent| Wish::Sheet(*sheet))}>{ *title }</button>
+                }) }
+            </nav>
+        }
+    }
+
+    /// Takes what the world has to say.
+    fn hear(&mut self) {
+        let said = self.world.borrow_mut().take_notices().pop();
+        if let Some(notice) = said {
+            self.notice = Some((notice, NOTICE_PULSES));
+        }
+    }
+
+    fn say(&mut self, sentence: impl Into<String>) {
+        self.notice = Some((problem(sentence.into()), NOTICE_PULSES));
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Do(act) => {
+                let done = self.world.borrow_mut().act(act);
+                if let Err(sentence) = done {
+                    self.say(sentence);
+                }
+            }
+            Wish::Look(focus) => {
+                if focus.is_some() {
+                    self.tab = Tab::Focus;
+                    self.sheet = Sheet::Inspector;
+                }
+                self.focus = focus;
+            }
+            Wish::Show(tab) => {
+                self.tab = tab;
+                self.sheet = Sheet::Inspector;
+            }
+            Wish::Sheet(sheet) => self.sheet = sheet,
+            Wish::Theme => self.turn_theme(),
+            Wish::Help(is_open) => self.is_help_open = is_open,
+            Wish::AttachForm(is_open) => self.is_attach_open = is_open,
+            Wish::Dismiss => self.notice = None,
+            Wish::Time(wish) => self.move_time(wish),
+            Wish::Attach(url) => self.change_broker(Some(&url)),
+            Wish::Detach => self.change_broker(None),
+        }
+    }
+
+    fn move_time(&mut self, wish: TimeWish) {
+        let mut world = self.world.borrow_mut();
+        let clock = world.clock();
+        let needs_own_clock = !matches!(wish, TimeWish::Toggle | TimeWish::Speed(_));
+        if needs_own_clock && !clock.is_ours {
+            drop(world);
+            self.say("A server's time is its own: it can be watched, not stepped or rewound.");
+            return;
+        }
+        match wish {
+            TimeWish::Toggle if clock.is_running => world.pause(),
+            TimeWish::Toggle => world.play(),
+            TimeWish::Speed(speed) => world.set_speed(speed),
+            TimeWish::Step => world.step(),
+            TimeWish::StepBack => {
+                let earlier = |line: &&Rc<Line>| line.at < clock.now;
+                let before = world.picture().log.iter().rev().find(earlier).map(|line| line.at);
+                world.pause();
+                world.seek(before.map_or(Time::ZERO, |at| Time(at.0.saturating_sub(1))));
+                self.world.begin_again();
+            }
+            TimeWish::Seek(to) => {
+                world.seek(Time(to));
+                self.world.begin_again();
+            }
+            TimeWish::Restart(seed) => {
+                world.restart(seed);
+                world.play();
+                drop(world);
+                self.world.begin_again();
+                self.focus = None;
+            }
+        }
+    }
+
+    /// Goes to the server at `url`, or back to the broker in the page.
+    fn change_broker(&mut self, url: Option<&str>) {
+        let mut world = self.world.borrow_mut();
+        let outcome = match url {
+            Some(url) => world.attach(url.trim()),
+            None => {
+                world.detach();
+                world.play();
+                Ok(())
+            }
+        };
+        drop(world);
+        self.world.begin_again();
+        self.focus = None;
+        match outcome {
+            Ok(()) => self.notice = None,
+            Err(sentence) => self.say(sentence),
+        }
+    }
+
+    fn turn_theme(&mut self) {
+        let theme = if &*self.theme == "light" { "dark" } else { "light" };
+        let window = web_sys::window().expect("a page has a window");
+        let root = window.document().and_then(|document| document.document_element());
+        if let Some(root) = root {
+            root.set_attribute("data-theme", theme).unwrap_or_default();
+        }
+        // A page without storage forgets the theme, and works.
+        if let Ok(Some(storage)) = window.local_storage() {
+            storage.set_item("fanlight.theme", theme).unwrap_or_default();
+        }
+        self.theme = theme.into();
+    }
+}
+
+fn problem(sentence: String) -> Notice {
+    Notice { is_problem: true, sentence }
+}
+
+fn theme_now() -> String {
+    let document = web_sys::window().and_then(|window| window.document());
+    let root = document.and_then(|document| document.document_element());
+    root.and_then(|root| root.get_attribute("data-theme")).unwrap_or_else(|| "dark".to_owned())
+}
