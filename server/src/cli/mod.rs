@@ -54,6 +54,7 @@ struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = "Options of every command",
         env = "FANLIGHT_SERVER",
         value_name = "URL",
         default_value = "ws://127.0.0.1:7420/ws"
@@ -61,7 +62,7 @@ struct Global {
     server: ServerAddress,
 
     /// Print JSON, for programs to read
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     json: bool,
 }
 

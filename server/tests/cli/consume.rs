@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
+use fanlight_core::{Activity, Event, LeaveReason, Op};
 use serde_json::Value;
 
 use crate::harness::{ORDERS, Server, eventually, interrupt};
@@ -82,9 +83,11 @@ fn a_group_goes_on_where_it_was() {
     assert_eq!(server.out(&["consume", "orders", "--group", "g"]), "");
 }
 
-#[test]
-fn an_interrupted_member_leaves_its_group_and_what_it_printed_is_committed() {
+#[tokio::test]
+async fn an_interrupted_member_leaves_its_group_and_what_it_printed_is_committed() {
     let server = with_topic();
+    let mut watcher = server.connect().await;
+    watcher.done(Op::Watch { on: true }).await.expect("done");
     let mut command = server.command(&["consume", "orders", "--group", "g", "--follow"]);
     let mut child = command.spawn().expect("it runs");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
@@ -105,6 +108,14 @@ fn an_interrupted_member_leaves_its_group_and_what_it_printed_is_committed() {
     interrupt(&child);
     assert!(child.wait().expect("it ends").success());
     assert_eq!(members(), 0);
+    let why = loop {
+        let frame = watcher.next().await.expect("an event");
+        let Event::Activity { activity, .. } = frame.event().expect("decodes") else { continue };
+        if let Activity::MemberLeft { reason, .. } = activity {
+            break reason;
+        }
+    };
+    assert_eq!(why, LeaveReason::Left, "it said so, rather than just going away");
 }
 
 #[test]

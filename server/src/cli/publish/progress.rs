@@ -68,7 +68,7 @@ impl Progress {
     /// Nothing goes on, and why.
     pub(crate) fn waiting(&mut self, why: &str) {
         let sentence = format!("{why}; trying again");
-        self.bar.set_message(sentence.clone());
+        self.bar.set_message(format!("{} takes no more now, trying again", self.goal));
         self.bar.tick();
         if !self.waiting && self.bar.is_hidden() {
             output::note(&sentence);

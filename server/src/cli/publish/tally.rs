@@ -57,9 +57,12 @@ impl Tally {
                 Place::Queue(_) => None,
                 Place::Partition(topic, _) => Some(topic),
             };
-            let in_topic = |other: &&Append| matches!(other.place, Place::Partition(other, _) if Some(other) == topic);
+            let of_topic = |append: &&Append| match append.place {
+                Place::Queue(_) => false,
+                Place::Partition(other, _) => Some(other) == topic,
+            };
             match topic {
-                Some(topic) if appends.iter().filter(in_topic).count() > 1 => {
+                Some(topic) if appends.iter().filter(of_topic).count() > 1 => {
                     split.insert(topic);
                 }
                 Some(_) | None => *self.places.entry(append.place).or_default() += count,
