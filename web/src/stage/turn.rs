@@ -122,14 +122,15 @@ impl Turn {
         let mut world = hold.borrow_mut();
         world.frame(now_ms);
         let clock = world.clock();
+        let (revision, layout_revision) = (world.revision(), world.layout_revision());
         let picture = world.picture();
         if self.run_seen != hold.run() {
             self.run_seen = hold.run();
             self.motion.begin_again(picture);
             self.laid_out_revision = None;
         }
-        if self.laid_out_revision != Some(picture.layout_revision) {
-            self.laid_out_revision = Some(picture.layout_revision);
+        if self.laid_out_revision != Some(layout_revision) {
+            self.laid_out_revision = Some(layout_revision);
             self.scene = Scene::of(picture, self.size.0, self.size.1);
             self.is_stale = true;
         }
@@ -138,11 +139,11 @@ impl Turn {
         let scroll = f64::from(self.place.scroll_top());
         let is_stale = std::mem::take(&mut self.is_stale)
             | (scroll != self.scroll)
-            | (self.drawn_revision != picture.revision);
+            | (self.drawn_revision != revision);
         self.scroll = scroll;
         let something_works = clock.is_running
             && picture.actors.iter().any(|actor| actor.work.is_some() || !actor.held.is_empty());
-        self.drawn_revision = picture.revision;
+        self.drawn_revision = revision;
         let draw_lanes = is_stale || lanes_move;
         let draw_tokens = draw_lanes || tokens_move || something_works;
         let (width, height, ratio) = self.size;
@@ -162,7 +163,7 @@ impl Turn {
             self.canvases[1].1.begin(width, height, ratio, scroll);
             drawing(&self.canvases[1].1).tokens(clock.now);
         }
-        let revision = picture.revision.wrapping_mul(2) ^ (clock.now.as_millis() / 100);
+        let revision = revision.wrapping_mul(2) ^ (clock.now.as_millis() / 100);
         drop(world);
         self.pulse(now_ms, revision);
     }

@@ -32,6 +32,8 @@ const NOTICE_PULSES: u64 = 80;
 /// The component.
 pub(crate) struct App {
     world: Hold,
+    /// Of the run in this page that is gone back to from a server.
+    seed: u64,
     pulse: u64,
     seen: Seen,
     focus: Option<Focus>,
@@ -61,7 +63,8 @@ impl Component for App {
     fn create(ctx: &Context<Self>) -> Self {
         let window = web_sys::window().expect("a page has a window");
         let address = Address::read(&window);
-        let mut world = World::in_page(address.seed.unwrap_or(SEED));
+        let seed = address.seed.unwrap_or(SEED);
+        let mut world = World::in_page(seed);
         world.play();
         let mut notice = None;
         if let Some(url) = address.attach {
@@ -80,6 +83,7 @@ impl Component for App {
         let link = ctx.link().clone();
         App {
             world: Hold::new(world),
+            seed,
             pulse: 0,
             seen: Seen::default(),
             focus: None,
@@ -247,7 +251,7 @@ impl App {
                 world.play();
                 drop(world);
                 self.world.begin_again();
-                self.focus = None;
+                (self.focus, self.seed) = (None, seed);
             }
         }
     }
@@ -258,7 +262,7 @@ impl App {
         let outcome = match url {
             Some(url) => world.attach(url.trim()),
             None => {
-                world.detach();
+                world.detach(self.seed);
                 world.play();
                 Ok(())
             }
