@@ -1,1 +1,11 @@
-//! Tests.
+//! What the tests of the workspace share: workloads and the shrinking of them, traces, the
+//! simulation and its invariants. Everything here comes from a seed and runs on virtual time.
+
+pub mod answers;
+pub mod client;
+pub mod dice;
+pub mod digest;
+pub mod parity;
+pub mod run;
+pub mod shrink;
+pub mod workload;

@@ -1,0 +1,98 @@
+//! What workers ask of queues.
+
+use std::borrow::Cow;
+
+use fanlight_core::{ConnId, ConsumerId, LeaseId, Offset, Op, Pick};
+
+use super::Workload;
+
+impl Workload {
+    pub(super) fn queue_op(&mut self, conn: ConnId) -> Op<'static> {
+        if self.client(conn).leases.is_empty() && self.dice.percent(70) {
+            return if self.dice.percent(40) { self.consume() } else { self.receive() };
+        }
+        match self.dice.weighted(&[5, 3, 12, 30, 14, 6, 6, 6, 4, 5]) {
+            0 => self.consume(),
+            1 => Op::Cancel { consumer: self.consumer(conn) },
+            2 => self.receive(),
+            3 => Op::Ack { leases: self.leases(conn) },
+            4 => {
+                let delay = self.wait();
+                Op::Nack { leases: self.leases(conn), delay }
+            }
+            5 => Op::Reject { leases: self.leases(conn) },
+            6 => Op::Release { leases: self.leases(conn) },
+            7 => {
+                let visibility = self.wait();
+                Op::Extend { leases: self.leases(conn), visibility }
+            }
+            8 => Op::Peek {
+                queue: self.queue().into(),
+                from: Offset(self.dice.below(10)),
+                messages_max: self.dice.below(20) as u32,
+            },
+            _ => self.redrive(),
+        }
+    }
+
+    fn consume(&mut self) -> Op<'static> {
+        let queue = self.queue().into();
+        let prefetch = *self.dice.pick(&[0, 1, 1, 1, 2, 2, 2, 4, 4, 4, 100]);
+        let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
+        Op::Consume { queue, prefetch, visibility }
+    }
+
+    fn consumer(&mut self, conn: ConnId) -> ConsumerId {
+        let known = self.client(conn).consumers.clone();
+        let Some(consumer) = self.dice.pick_any(&known).copied() else { return ConsumerId(1) };
+        self.client(conn).consumers.retain(|other| *other != consumer);
+        consumer
+    }
+
+    fn receive(&mut self) -> Op<'static> {
+        let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
+        Op::Receive {
+            queue: self.queue().into(),
+            messages_max: *self.dice.pick(&[0, 1, 1, 1, 1, 3, 3, 10, 10]),
+            wait: self.wait(),
+            visibility,
+        }
+    }
+
+    /// Leases to settle: mostly some that the client holds, sometimes stale or another's.
+    fn leases(&mut self, conn: ConnId) -> Cow<'static, [LeaseId]> {
+        let mut leases = Vec::new();
+        let held = self.client(conn).leases.len() as u64;
+        if held > 0 && !self.dice.percent(5) {
+            let take = self.dice.between(1, held.min(4)) as usize;
+            let newest = self.dice.percent(30);
+            let held = &mut self.client(conn).leases;
+            let from = if newest { held.len() - take } else { 0 };
+            leases.extend(held.drain(from..from + take));
+            self.stale.extend(&leases);
+        }
+        if self.dice.percent(10) {
+            leases.extend(self.dice.pick_any(&self.stale).copied());
+        }
+        if self.dice.percent(5) {
+            let other = self.any_conn();
+            leases.extend(self.client(other).leases.first().copied());
+        }
+        if self.dice.percent(10) {
+            leases.reverse();
+        }
+        leases.into()
+    }
+
+    fn redrive(&mut self) -> Op<'static> {
+        let queue = if self.dice.percent(80) { "dead" } else { self.queue() };
+        let pick = if self.dice.percent(50) {
+            let body = self.dice.percent(50).then_some(Cow::Borrowed(&b"mended"[..]));
+            Pick::One { offset: Offset(self.dice.below(6)), body }
+        } else {
+            Pick::Oldest { messages_max: self.dice.below(5) as u32 }
+        };
+        let to = if self.dice.percent(30) { Some(self.queue().into()) } else { None };
+        Op::Redrive { queue: queue.into(), pick, to }
+    }
+}

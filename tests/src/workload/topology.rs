@@ -1,0 +1,173 @@
+//! What comes and goes, what is published to it, and looking at it.
+
+use fanlight_core::{
+    Batch, Destination, ExchangeKind, Inspect, Op, QueuePolicy, Records, Span, Target, Time,
+};
+
+use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
+
+const BAD_NAMES: [&str; 4] = ["", "amq.mine", "line\nbreak", "nowhere"];
+const HEADERS: [(&str, &[u8]); 3] = [("type", b"order"), ("retry", b"1"), ("x-death", b"forged")];
+
+impl Workload {
+    /// Mostly one of these names; sometimes one that is bad or that nobody has.
+    fn name(&mut self, names: &[&'static str]) -> &'static str {
+        let names = if self.dice.percent(2) { &BAD_NAMES[..] } else { names };
+        self.dice.pick(names)
+    }
+
+    pub(super) fn queue(&mut self) -> &'static str {
+        self.name(&QUEUES)
+    }
+
+    pub(super) fn topic(&mut self) -> &'static str {
+        self.name(&TOPICS)
+    }
+
+    fn exchange(&mut self) -> &'static str {
+        self.name(&EXCHANGES)
+    }
+
+    /// What a workload makes first, the last first; a little of it may be left out.
+    pub(super) fn beginning(&mut self) -> Vec<Op<'static>> {
+        let mut ops: Vec<Op<'static>> = Vec::new();
+        for _ in 0..6 {
+            ops.push(self.bind());
+        }
+        for name in ["fanout", "topic", "direct"] {
+            ops.push(self.declare_exchange(name));
+        }
+        for name in TOPICS {
+            ops.push(self.create_topic(name));
+        }
+        for name in QUEUES {
+            ops.push(self.declare_queue(name));
+        }
+        ops.retain(|_| self.dice.percent(90));
+        ops
+    }
+
+    pub(super) fn topology(&mut self) -> Op<'static> {
+        match self.dice.weighted(&[25, 15, 15, 25, 3, 3, 2, 5, 2, 2]) {
+            0 => {
+                let name = self.queue();
+                self.declare_queue(name)
+            }
+            1 => {
+                let name = self.topic();
+                self.create_topic(name)
+            }
+            2 => {
+                let name = self.exchange();
+                self.declare_exchange(name)
+            }
+            3 => self.bind(),
+            4 => Op::DeleteQueue { name: self.queue().into() },
+            5 => Op::DeleteTopic { name: self.topic().into() },
+            6 => Op::DeleteExchange { name: self.exchange().into() },
+            7 => self.unbind(),
+            8 => Op::PurgeQueue { name: self.queue().into() },
+            _ => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
+        }
+    }
+
+    fn bind(&mut self) -> Op<'static> {
+        let bind = Op::Bind {
+            exchange: self.exchange().into(),
+            to: self.destination(),
+            pattern: (*self.dice.pick(&PATTERNS)).into(),
+        };
+        self.bound.push(bind.clone());
+        bind
+    }
+
+    fn unbind(&mut self) -> Op<'static> {
+        match self.dice.pick_any(&self.bound).cloned() {
+            Some(Op::Bind { exchange, to, pattern }) => Op::Unbind { exchange, to, pattern },
+            _ => Op::Unbind {
+                exchange: self.exchange().into(),
+                to: self.destination(),
+                pattern: "a".into(),
+            },
+        }
+    }
+
+    fn create_topic(&mut self, name: &'static str) -> Op<'static> {
+        let partitions = if name == "one" { 1 } else { *self.dice.pick(&[3, 3, 3, 3, 3, 3, 5]) };
+        Op::CreateTopic { name: name.into(), partitions }
+    }
+
+    fn declare_queue(&mut self, name: &'static str) -> Op<'static> {
+        let mut policy = QueuePolicy::default();
+        if name != "dead" {
+            policy.visibility = *self.dice.pick(&[Span::from_millis(100), Span::from_secs(1)]);
+            if self.dice.percent(70) {
+                policy.dead_letter = Some("dead".into());
+                policy.deliveries_max = *self.dice.pick(&[None, Some(1), Some(2), Some(3)]);
+            }
+            policy.retry_delay = *self.dice.pick(&[Span::ZERO, Span::from_millis(50)]);
+            policy.messages_max = *self.dice.pick(&[None, None, Some(5)]);
+        }
+        Op::DeclareQueue { name: name.into(), policy }
+    }
+
+    fn declare_exchange(&mut self, name: &'static str) -> Op<'static> {
+        let kind = match name {
+            "topic" => ExchangeKind::Topic,
+            "fanout" => ExchangeKind::Fanout,
+            _ => ExchangeKind::Direct,
+        };
+        Op::DeclareExchange { name: name.into(), kind }
+    }
+
+    fn destination(&mut self) -> Destination<'static> {
+        match self.dice.weighted(&[5, 3, 2]) {
+            0 => Destination::Queue(self.queue().into()),
+            1 => Destination::Topic(self.topic().into()),
+            _ => Destination::Exchange(self.exchange().into()),
+        }
+    }
+
+    pub(super) fn publish(&mut self) -> Op<'static> {
+        let to = match self.dice.weighted(&[6, 6, 5, 1]) {
+            0 => Target::Queue { name: self.queue().into() },
+            1 => {
+                let partition =
+                    if self.dice.percent(20) { Some(self.dice.below(4) as u32) } else { None };
+                Target::Topic { name: self.topic().into(), partition }
+            }
+            2 => Target::Exchange {
+                name: self.exchange().into(),
+                routing_key: (*self.dice.pick(&KEYS)).into(),
+            },
+            _ => Target::Exchange { name: "".into(), routing_key: self.queue().into() },
+        };
+        Op::Publish { to, confirm: self.dice.percent(80), records: self.records() }
+    }
+
+    fn records(&mut self) -> Records<'static> {
+        let mut batch = Batch::new();
+        let count = *self.dice.pick(&[1, 1, 1, 2, 3, 8]);
+        for _ in 0..count {
+            let key = [b'k', self.dice.below(9) as u8];
+            let key = self.dice.percent(60).then_some(&key[..]);
+            let headers = HEADERS.into_iter().filter(|_| self.dice.percent(15));
+            let headers: Vec<_> = headers.collect();
+            let timestamp = self.dice.percent(10).then_some(Time(self.now.0 / 2));
+            let body = vec![b'x'; *self.dice.pick(&[0, 1, 5, 20, 100])];
+            batch.push(key, headers, timestamp, &body).expect("a small record is well formed");
+        }
+        batch.finish().expect("there is at least one record")
+    }
+
+    pub(super) fn view(&mut self) -> Op<'static> {
+        match self.dice.below(6) {
+            0 => Op::Watch { on: true },
+            1 => Op::Watch { on: false },
+            2 => Op::Inspect { what: Inspect::Overview },
+            3 => Op::Inspect { what: Inspect::Queue(self.queue().into()) },
+            4 => Op::Inspect { what: Inspect::Topic(self.topic().into()) },
+            _ => Op::Inspect { what: Inspect::Group((*self.dice.pick(&GROUPS)).into()) },
+        }
+    }
+}
