@@ -13,7 +13,7 @@ impl Workload {
     /// Mostly one of these names; sometimes one that is bad or that nobody has.
     fn name(&mut self, names: &[&'static str]) -> &'static str {
         let names = if self.dice.percent(2) { &BAD_NAMES[..] } else { names };
-        self.dice.pick(names)
+        self.dice.pick::<&str>(names)
     }
 
     pub(super) fn queue(&mut self) -> &'static str {
