@@ -10,7 +10,7 @@ use fanlight_core::{
 
 use super::parts::{
     Binding, BindingTo, Consumer, Exchange, Group, MarkState, Member, MessageRef, Name, Place,
-    QUEUE_MARKS_MAX, Queue, QueueMark, Tape, TapeMark, Topic,
+    QUEUE_MARKS_MAX, Queue, QueueMark, StoryId, Tape, TapeMark, Topic,
 };
 use super::projector::{Projector, Want};
 use super::story::Content;
@@ -204,7 +204,7 @@ impl Projector {
         for view in views {
             let message = MessageRef { place: place.clone(), offset: view.offset };
             let story = self.picture.stories.of(&message);
-            self.learn(story, &view.record.record());
+            self.learn(story, &message, &view.record.record());
             marks.push_back(QueueMark {
                 offset: view.offset,
                 story,
@@ -261,8 +261,9 @@ impl Projector {
         let mut seen = Vec::new();
         for (n, record) in batch.records.iter().enumerate() {
             let offset = batch.base.plus(n as u64);
-            let story = self.picture.stories.of(&MessageRef { place: place.clone(), offset });
-            self.learn(story, &record);
+            let message = MessageRef { place: place.clone(), offset };
+            let story = self.picture.stories.of(&message);
+            self.learn(story, &message, &record);
             let poison = self.picture.stories.is_poison(story);
             seen.push(TapeMark { offset, story, poison });
         }
@@ -287,9 +288,9 @@ impl Projector {
         self.look_to(&want.place, want.from.plus(u64::from(want.count)));
     }
 
-    fn learn(&mut self, story: super::parts::StoryId, record: &Record<'_>) {
+    fn learn(&mut self, story: StoryId, at: &MessageRef, record: &Record<'_>) {
         let content = Rc::new(content(record));
-        if !self.picture.stories.learn(story, &content) {
+        if !self.picture.stories.learn(story, at, &content) {
             return;
         }
         let poison = self.picture.stories.is_poison(story);

@@ -14,6 +14,9 @@ use super::{HOPS_MAX, LOG_MAX, Picture, TALLIES_MAX, Tally};
 /// Nanoseconds of one tally.
 const SECOND: u64 = 1_000_000_000;
 
+/// Connections, and names of strangers, that are remembered when they are gone.
+const GONE_MAX: usize = 4_096;
+
 /// Something whose content the picture would like to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Want {
@@ -187,11 +190,19 @@ impl Projector {
 
     fn part(&mut self, conn: ConnId) {
         let id = self.who(conn);
-        self.conns.remove(&conn);
         self.hidden.remove(&conn);
         self.sent.remove(&id);
         if !id.is_ours() {
             self.drop_stranger(id);
+        }
+        // What becomes of all that it held is told after this: its name is still needed then.
+        while self.conns.len() > GONE_MAX {
+            self.conns.pop_first();
+        }
+        if self.names.len() > GONE_MAX
+            && let Some((&oldest, _)) = self.names.range(ActorId::stranger(ConnId(0))..).next()
+        {
+            self.names.remove(&oldest);
         }
     }
 
@@ -334,9 +345,10 @@ impl Projector {
             return stories;
         }
         let stories: Vec<_> = refs.map(|message| self.picture.stories.of(&message)).collect();
+        let first = MessageRef { place: arrival.place.clone(), offset: arrival.base };
         let sent = self.sent.get_mut(&actor).and_then(VecDeque::pop_front);
         if let (Some(content), [id]) = (sent, &stories[..]) {
-            self.picture.stories.learn(*id, &content);
+            self.picture.stories.learn(*id, &first, &content);
         }
         self.accounts.published += stories.len() as u64;
         self.tally(arrival.at, |tally| tally.published += arrival.count);

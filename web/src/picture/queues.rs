@@ -381,7 +381,7 @@ impl Projector {
         self.picture.stories.also_at(story, to_message);
         let what = self.called(from);
         if mended {
-            self.picture.stories.forget_content(story);
+            self.picture.stories.mended(story);
         }
         if let Some(queue) = self.queue(queue) {
             queue.take_out(from.offset, Count::Ready);

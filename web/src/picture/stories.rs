@@ -47,6 +47,7 @@ impl Stories {
             called: title_by_place(message),
             content: None,
             poison: None,
+            is_mended: false,
             places: vec![message.clone()],
             journey: Vec::new(),
         };
@@ -75,9 +76,13 @@ impl Stories {
         }
     }
 
-    /// What the message says is known. True if it was not known, or was something else.
-    pub(crate) fn learn(&mut self, id: StoryId, content: &Rc<Content>) -> bool {
+    /// What the message says is known, as it lies at a place. True if it was not known, or was
+    /// something else. Of a mended message only the newest copy counts.
+    pub(crate) fn learn(&mut self, id: StoryId, at: &MessageRef, content: &Rc<Content>) -> bool {
         let Some(story) = self.all.get_mut(&id) else { return false };
+        if story.is_mended && story.places.last() != Some(at) {
+            return false;
+        }
         if story.content.as_ref() == Some(content) {
             return false;
         }
@@ -101,8 +106,9 @@ impl Stories {
     }
 
     /// Its content is no longer what was known: it was mended.
-    pub(crate) fn forget_content(&mut self, id: StoryId) {
+    pub(crate) fn mended(&mut self, id: StoryId) {
         if let Some(story) = self.all.get_mut(&id) {
+            story.is_mended = true;
             story.content = None;
             story.poison = None;
         }

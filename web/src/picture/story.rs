@@ -19,6 +19,8 @@ pub struct Story {
     pub content: Option<Rc<Content>>,
     /// Why our workers refuse it, if they do.
     pub poison: Option<Name>,
+    /// Whether its body was changed when it was redriven; the content is then the new one.
+    pub is_mended: bool,
     /// Everywhere it was, in order: topic partitions, queues, dead-letter queues.
     pub places: Vec<MessageRef>,
     /// Everything that happened to it, in order: the lines of the log that concern it.

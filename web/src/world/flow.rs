@@ -180,6 +180,14 @@ impl<L: Link> Flow<L> {
         self.projector.balance();
     }
 
+    /// Squares the picture now.
+    #[cfg(test)]
+    pub(super) fn square_now(&mut self, now: Time) {
+        self.is_looking = true;
+        self.ask_watcher(now, Op::Inspect { what: Inspect::Overview }, Asked::Overview);
+        self.pump(now);
+    }
+
     // --- frames -------------------------------------------------------------------------------
 
     /// Hands on everything that has come.
