@@ -86,7 +86,7 @@ pub struct Broker {
     waits: BTreeMap<u64, Wait>,
     /// Numbers consumers, members and waits of this life.
     last_number: u64,
-    due: Vec<(Time, Due)>,
+    due: Vec<(TimerId, Due)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -368,20 +368,24 @@ impl Broker {
         let mut due = core::mem::take(&mut self.due);
         self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
         let mut queues = BTreeSet::new();
-        for (_, due) in due.drain(..) {
+        for (timer, due) in due.drain(..) {
             match due {
                 Due::Lease(queue, offset) => {
-                    self.queue_mut(queue).work.drop_timer(offset);
-                    self.lease_expired(queue, offset, &mut queues, out);
+                    if self.queue_mut(queue).work.timer_fired(offset, timer) {
+                        self.lease_expired(queue, offset, &mut queues, out);
+                    }
                 }
                 Due::Delay(queue, offset) => {
-                    self.queue_mut(queue).work.make_ready(offset);
-                    queues.insert(queue);
-                    let name = &self.queues[&queue].name;
-                    self.note(out, || Activity::Due { queue: name.as_str().into(), offset });
+                    let work = &mut self.queue_mut(queue).work;
+                    if work.timer_fired(offset, timer) {
+                        work.make_ready(offset);
+                        queues.insert(queue);
+                        let name = &self.queues[&queue].name;
+                        self.note(out, || Activity::Due { queue: name.as_str().into(), offset });
+                    }
                 }
-                Due::Session(member) => self.session_expired(member, out),
-                Due::Wait(wait) => self.wait_expired(wait, out),
+                Due::Session(member) => self.session_expired(member, timer, out),
+                Due::Wait(wait) => self.wait_expired(wait, timer, out),
             }
         }
         self.due = due;

@@ -16,6 +16,8 @@ pub const EXPIRIES_PER_APPLY_MAX: usize = 1_024;
 pub const DELIVERIES_PER_EVENT_MAX: usize = 256;
 /// Leases in one `Ack`, `Nack`, `Reject` or `Extend`.
 pub const LEASES_PER_REQUEST_MAX: usize = 4_096;
+/// Messages that one fact settles; a purge of more takes several.
+pub const SETTLED_PER_FACT_MAX: usize = 4_096;
 /// Messages that one `Peek` shows, and that one `Redrive` moves.
 pub const PEEK_MAX: usize = 1_024;
 /// Attempts remembered for one message, and deaths remembered in one message: the newest.
@@ -42,6 +44,7 @@ pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
 const _: () = assert!(DELIVERIES_PER_EVENT_MAX <= BATCH_RECORDS_MAX);
 const _: () = assert!(LEASES_PER_REQUEST_MAX >= DELIVERIES_PER_EVENT_MAX);
+const _: () = assert!(SETTLED_PER_FACT_MAX >= LEASES_PER_REQUEST_MAX);
 const _: () = assert!(SESSION_TIMEOUT_MIN.0 < SESSION_TIMEOUT_DEFAULT.0);
 const _: () = assert!(SESSION_TIMEOUT_DEFAULT.0 <= SESSION_TIMEOUT_MAX.0);
 const _: () = assert!(VISIBILITY_DEFAULT.0 <= VISIBILITY_MAX.0);

@@ -47,13 +47,17 @@ impl Due {
     }
 }
 
-/// A timer that runs. Whoever holds it stops it or sees it fire, once.
+/// A timer: where its entry is, and which of the timers that were there. So one that has fired or
+/// was stopped is told from the one that came after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerId(u32);
+pub(crate) struct TimerId {
+    entry: u32,
+    generation: u32,
+}
 
 impl TimerId {
-    /// No timer: what a slot holds that has none.
-    pub(crate) const NONE: TimerId = TimerId(NONE);
+    /// No timer: what is held by what has none.
+    pub(crate) const NONE: TimerId = TimerId { entry: NONE, generation: 0 };
 }
 
 #[derive(Clone, Debug)]
@@ -114,16 +118,25 @@ impl Timers {
             id
         };
         self.link(id);
-        TimerId(id)
+        self.id(id)
     }
 
+    /// Stops a timer, if it still runs.
     pub(crate) fn stop(&mut self, timer: TimerId) {
-        self.unlink(timer.0);
-        self.release(timer.0);
+        let Some(entry) = self.entries.get(timer.entry as usize) else { return };
+        if entry.home != NONE && self.id(timer.entry) == timer {
+            self.unlink(timer.entry);
+            self.release(timer.entry);
+        }
     }
 
-    /// Takes up to `max` of what is due at `now`, by deadline and then by age.
-    pub(crate) fn take_due(&mut self, now: Time, max: usize, out: &mut Vec<(Time, Due)>) {
+    fn id(&self, entry: u32) -> TimerId {
+        TimerId { entry, generation: self.entries[entry as usize].age as u32 }
+    }
+
+    /// Takes up to `max` of what is due at `now`, by deadline and then by age. What one of them
+    /// brings with it may make a later one pointless: its timer is then no longer the one held.
+    pub(crate) fn take_due(&mut self, now: Time, max: usize, out: &mut Vec<(TimerId, Due)>) {
         let now_tick = now.0 >> TICK_BITS;
         while out.len() < max {
             let Some((level, start, home)) = self.first_slot() else {
@@ -185,7 +198,7 @@ impl Timers {
     }
 
     /// Fires what is due of a slot of level 0; false if nothing was.
-    fn fire(&mut self, home: usize, now: Time, max: usize, out: &mut Vec<(Time, Due)>) -> bool {
+    fn fire(&mut self, home: usize, now: Time, max: usize, out: &mut Vec<(TimerId, Due)>) -> bool {
         let mut due = core::mem::take(&mut self.due);
         let mut id = self.heads[home];
         while id != NONE {
@@ -201,8 +214,7 @@ impl Timers {
         });
         let room = max - out.len();
         for id in due.iter().take(room) {
-            let entry = &self.entries[*id as usize];
-            out.push((Time(entry.deadline), entry.due));
+            out.push((self.id(*id), self.entries[*id as usize].due));
             self.unlink(*id);
             self.release(*id);
         }
@@ -293,7 +305,7 @@ mod tests {
                         let due: Vec<_> =
                             model.range(..=(now, u64::MAX)).take(max).map(|(k, _)| *k).collect();
                         let expected: Vec<_> =
-                            due.iter().map(|(at, age)| (Time(*at), Due::Wait(*age))).collect();
+                            due.iter().map(|key| (model[key], Due::Wait(key.1))).collect();
                         assert_eq!(fired, expected, "seed {seed}");
                         model.retain(|key, _| !due.contains(key));
                     }

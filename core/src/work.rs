@@ -161,9 +161,13 @@ impl Work {
         slot
     }
 
-    /// The message's timer has fired or is stopped.
-    pub(crate) fn drop_timer(&mut self, offset: Offset) {
-        self.slot_mut(offset).timer = TimerId::NONE;
+    /// Whether the timer that fired is still the message's, which then has none any more.
+    pub(crate) fn timer_fired(&mut self, offset: Offset, timer: TimerId) -> bool {
+        let held = self.slot(offset).is_some_and(|slot| slot.timer == timer);
+        if held {
+            self.slot_mut(offset).timer = TimerId::NONE;
+        }
+        held
     }
 
     /// Moves the end of a lease.

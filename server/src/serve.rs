@@ -22,7 +22,7 @@ mod storage;
 pub(crate) use options::Options;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -70,7 +70,11 @@ impl From<StorageError> for Error {
 /// Runs the server until it is told to stop (SIGINT, SIGTERM) or cannot go on.
 pub(crate) fn run(options: Options) -> Result<(), Error> {
     // Someone else may have set up logging before.
-    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

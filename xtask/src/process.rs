@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::files;
-use crate::progress::{print, print_err, say};
+use crate::progress::{print_err, say};
 
 /// How long a program may be silent before we say that it is still at work.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -37,40 +37,30 @@ fn not_started(command: &Command, error: &io::Error) -> String {
     format!("`{}` did not start: {error}", typed(command))
 }
 
-/// Runs a command, passing its output on, and fails unless it succeeds.
+/// Runs a command, passing its output on to standard error, and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = stream(command, |_line| {})?;
+    let status = stream(command, print_err)?;
     if status.success() { Ok(()) } else { Err(format!("`{}` failed: {status}", typed(command))) }
 }
 
-enum Line {
-    Out(String),
-    Err(String),
-}
-
-/// Runs a command, passing its output on, and shows each line of it to `see`.
+/// Runs a command, and gives each line of its output to `see`. Both of its streams are one pipe, so
+/// that their lines keep their order.
 pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result<ExitStatus> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
-    let (sender, lines) = mpsc::channel();
-    if let Some(pipe) = child.stdout.take() {
-        forward(pipe, sender.clone(), Line::Out);
-    }
-    if let Some(pipe) = child.stderr.take() {
-        forward(pipe, sender, Line::Err);
-    }
+    let no_pipe = |error: io::Error| format!("no pipe for `{}`: {error}", typed(command));
+    let (reader, writer) = io::pipe().map_err(no_pipe)?;
+    let second = writer.try_clone().map_err(no_pipe)?;
+    command.stdin(Stdio::null()).stdout(writer).stderr(second);
+    let spawned = command.spawn();
+    // The command would keep the pipe open, and we would wait for its end for ever.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = spawned.map_err(|error| not_started(command, &error))?;
+    let lines = lines_of(reader);
     let start = Instant::now();
     let mut last_sign = start;
     let mut ended: Option<Instant> = None;
     loop {
         match lines.recv_timeout(POLL) {
-            Ok(Line::Out(line)) => {
-                print(&line);
-                see(&line);
-                last_sign = Instant::now();
-            }
-            Ok(Line::Err(line)) => {
-                print_err(&line);
+            Ok(line) => {
                 see(&line);
                 last_sign = Instant::now();
             }
@@ -93,18 +83,21 @@ pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result
     child.wait().map_err(|error| error.to_string())
 }
 
-fn forward(pipe: impl Read + Send + 'static, sender: Sender<Line>, wrap: fn(String) -> Line) {
+/// The lines of a pipe, read by a thread of its own.
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
         let mut bytes = Vec::new();
         while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
             let line = String::from_utf8_lossy(&bytes);
-            if sender.send(wrap(line.trim_end_matches(['\n', '\r']).to_owned())).is_err() {
+            if sender.send(line.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
                 break;
             }
             bytes.clear();
         }
     });
+    lines
 }
 
 fn has_ended(child: &mut Child) -> Result<bool> {
@@ -161,4 +154,49 @@ pub(crate) fn replace(command: &mut Command) -> Result<ExitCode> {
     let status = command.status().map_err(|error| not_started(command, &error))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn lines_of_both_streams_keep_their_order() -> Result<()> {
+        let mut seen = Vec::new();
+        let script = "echo 1; echo 2 >&2; echo 3; printf 4 >&2; exit 5";
+        let status = stream(&mut shell(script), |line| seen.push(line.to_owned()))?;
+        assert_eq!(seen, ["1", "2", "3", "4"]);
+        assert_eq!(status.code(), Some(5));
+        Ok(())
+    }
+
+    #[test]
+    fn a_child_left_behind_does_not_hold_us_up() -> Result<()> {
+        let start = Instant::now();
+        let status = stream(&mut shell("sleep 20 & echo started"), |_line| {})?;
+        assert!(status.success());
+        assert!(start.elapsed() < Duration::from_secs(10));
+        Ok(())
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_stopped() {
+        let mut command = Command::new("sleep");
+        let start = Instant::now();
+        assert!(!succeeds_within(command.arg("20"), Duration::from_millis(100)));
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(succeeds_within(&mut shell("exit 0"), Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run(&mut Command::new("no-such-program")).err();
+        assert_eq!(error.as_deref(), Some("`no-such-program` is not installed here"));
+    }
 }

@@ -160,7 +160,10 @@ fn check(command: &mut Command) -> Result<()> {
 /// Runs a test runner, and adds what it counted.
 fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
     let before = *tally;
-    let status = process::stream(command, |line| *tally += summary::count(line))?;
+    let status = process::stream(command, |line| {
+        print(line);
+        *tally += summary::count(line);
+    })?;
     if status.success() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::id::ConnId;
 use crate::time::Span;
+use crate::timer::TimerId;
 use crate::view::AttemptEnd;
 
 impl Broker {
@@ -59,11 +60,17 @@ impl Broker {
         wait
     }
 
-    pub(super) fn wait_expired(&mut self, number: u64, out: &mut dyn Sink) {
+    pub(super) fn wait_expired(&mut self, number: u64, timer: TimerId, out: &mut dyn Sink) {
+        if self.waits.get(&number).is_none_or(|wait| wait.timer != timer) {
+            return;
+        }
         let Wait { conn, tag, what, .. } = self.unpark(number);
         let event = match what {
             Awaits::Message { .. } => Event::Received { tag, deliveries: Cow::Borrowed(&[]) },
-            Awaits::Record { .. } => Event::Polled { tag, batches: Cow::Borrowed(&[]) },
+            Awaits::Record { group, member, .. } => {
+                self.renew_session(group, member);
+                Event::Polled { tag, batches: Cow::Borrowed(&[]) }
+            }
         };
         self.tell(conn, event, out);
     }

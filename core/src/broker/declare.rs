@@ -11,8 +11,8 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Leads, words};
 use crate::fact::Fact;
-use crate::id::{ConnId, QueueId, Tag, TopicId};
-use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, VISIBILITY_MAX};
+use crate::id::{ConnId, Offset, QueueId, Tag, TopicId};
+use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, SETTLED_PER_FACT_MAX, VISIBILITY_MAX};
 use crate::refusal::Code;
 use crate::request::{Destination, ExchangeKind, QueuePolicy};
 use crate::time::Span;
@@ -142,10 +142,10 @@ impl Broker {
         let id = self.queue_named(name)?;
         let queue = &self.queues[&id];
         let end = queue.log.end();
-        let ready = queue.work.offsets(crate::id::Offset(0), end);
+        let ready = queue.work.offsets(Offset(0), end);
         let ready: Vec<_> = ready.filter(|offset| queue.work.is_ready(*offset, end)).collect();
-        if !ready.is_empty() {
-            self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(&ready) }, out);
+        for offsets in ready.chunks(SETTLED_PER_FACT_MAX) {
+            self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(offsets) }, out);
         }
         for offset in &ready {
             let (queue, offset) = (name.into(), *offset);

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord, Records};
 use crate::time::Time;
-use crate::timer::{Due, TimerId};
+use crate::timer::Due;
 use crate::topic::Topic;
 use crate::view::{Attempt, AttemptEnd};
 
@@ -129,9 +129,7 @@ impl Broker {
         self.queue_names.remove(&queue.name);
         self.stored_bytes -= queue.log.bytes();
         for (_, slot) in queue.work.window() {
-            if slot.timer != TimerId::NONE {
-                self.timers.stop(slot.timer);
-            }
+            self.timers.stop(slot.timer);
         }
         self.unbind_all(&BTreeSet::from([Leads::Queue(id)]));
         Ok(())
@@ -185,9 +183,7 @@ impl Broker {
         let timer = queue.settle(offset);
         let freed = before - queue.log.bytes();
         self.stored_bytes -= freed;
-        if timer != TimerId::NONE {
-            self.timers.stop(timer);
-        }
+        self.timers.stop(timer);
         Ok(())
     }
 
@@ -210,9 +206,8 @@ impl Broker {
     /// Makes a message of the window ready, now or then.
     fn ready_from(&mut self, id: QueueId, offset: Offset, ready_at: Time) {
         let queue = self.queues.get_mut(&id).expect("the caller found the queue");
-        let timer = queue.work.slot(offset).map_or(TimerId::NONE, |slot| slot.timer);
-        if timer != TimerId::NONE {
-            self.timers.stop(timer);
+        if let Some(slot) = queue.work.slot(offset) {
+            self.timers.stop(slot.timer);
         }
         if ready_at > self.now {
             let timer = self.timers.start(ready_at, Due::Delay(id, offset));

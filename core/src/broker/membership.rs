@@ -108,12 +108,18 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn session_expired(&mut self, member: MemberId, out: &mut dyn Sink) {
-        let group = self.members[&member];
-        let reader = self.group_mut(group).members.get_mut(&member).expect("a known member");
-        reader.timer = TimerId::NONE;
-        let conn = reader.conn;
-        self.tell(conn, Event::Expelled { member }, out);
+    /// A member was silent for its session timeout. One whose poll waits is not silent: it is the
+    /// broker that makes it wait.
+    pub(super) fn session_expired(&mut self, member: MemberId, timer: TimerId, out: &mut dyn Sink) {
+        let Some(group) = self.members.get(&member).copied() else { return };
+        let reader = &self.groups[&group].members[&member];
+        if reader.timer != timer {
+            return;
+        }
+        if reader.waiting.is_some() {
+            return self.renew_session(group, member);
+        }
+        self.tell(reader.conn, Event::Expelled { member }, out);
         self.remove_members(BTreeSet::from([member]), LeaveReason::SessionTimeout, out);
     }
 
@@ -149,9 +155,7 @@ impl Broker {
         }
         self.members.remove(&member);
         let reader = self.group_mut(group).members.remove(&member).expect("a known member");
-        if reader.timer != TimerId::NONE {
-            self.timers.stop(reader.timer);
-        }
+        self.timers.stop(reader.timer);
         if let Some(conn) = self.conns.get_mut(&reader.conn) {
             conn.members.remove(&member);
         }

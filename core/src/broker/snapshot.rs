@@ -14,6 +14,7 @@ use crate::codec::{self, Frame};
 use crate::exchange::Leads;
 use crate::fact::Fact;
 use crate::id::{Append, Offset, Place};
+use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::request::Destination;
@@ -169,8 +170,8 @@ fn put_work(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
     let end = queue.log.end();
     let held = queue.log.segments().flat_map(|s| s.base..s.base + u64::from(s.count)).map(Offset);
     let settled: Vec<_> = held.filter(|offset| !queue.work.is_unsettled(*offset, end)).collect();
-    if !settled.is_empty() {
-        put(Fact::Settled { queue: queue.id, offsets: settled.into() });
+    for offsets in settled.chunks(SETTLED_PER_FACT_MAX) {
+        put(Fact::Settled { queue: queue.id, offsets: Cow::Borrowed(offsets) });
     }
     for (offset, slot) in queue.work.window() {
         let delayed = slot.state == State::Delayed;

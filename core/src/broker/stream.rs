@@ -175,6 +175,7 @@ impl Broker {
         };
         if self.serve_poll(group, member, (wait.conn, wait.tag), records_max, out) {
             self.stop_waiting(number);
+            self.renew_session(group, member);
         }
     }
 

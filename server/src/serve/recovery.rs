@@ -27,7 +27,7 @@ pub(crate) struct Restored {
 pub(crate) enum RecoveryError {
     /// The storage cannot be read.
     Storage(StorageError),
-    /// What it holds is intact, but is not what this build writes.
+    /// What it holds is intact, but this build cannot make sense of it.
     Foreign {
         /// Where in the journal.
         position: Position,
@@ -68,9 +68,8 @@ pub(crate) fn restore(
     let now = Clock::new(time).now();
     let mut broker = match snapshot {
         None => Broker::new(config, now),
-        Some(snapshot) => load(config, now, &snapshot.state).map_err(|error| {
-            RecoveryError::Foreign { position: from, what: format!("a snapshot: {error:?}") }
-        })?,
+        Some(snapshot) => Broker::load(config, now, &snapshot.state)
+            .map_err(|error| RecoveryError::Foreign { position: from, what: error.to_string() })?,
     };
     let mut progress = Progress::new(storage.bytes());
     let mut foreign = None;
@@ -90,11 +89,6 @@ pub(crate) fn restore(
     Ok(Restored { broker, clock: Clock::new(time), journal })
 }
 
-/// Until the core can load one, none is ever written: see `Broker::snapshot`.
-fn load(config: Config, now: Time, _state: &[u8]) -> Result<Broker, String> {
-    Ok(Broker::new(config, now))
-}
-
 /// Makes an entry's facts true again.
 fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
     match entry.kind {
@@ -108,7 +102,7 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
                 if let Fact::Published { records, .. } = &mut fact {
                     super::shard::share(records, &entry.payload);
                 }
-                broker.restore(fact);
+                broker.try_restore(fact).map_err(|violation| violation.to_string())?;
             }
             Ok(
                 Frame::Session(_)

@@ -186,7 +186,7 @@ impl Shard {
             }
             Message::Overview { reply } => {
                 // Whoever asked may have stopped waiting.
-                let _ = reply.send(Overview::default());
+                let _ = reply.send(self.broker.overview());
             }
             Message::Stop => unreachable!("the loop takes it"),
         }

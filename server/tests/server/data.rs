@@ -1,0 +1,162 @@
+//! Data directories that are in use, damaged, or from somewhere else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fanlight_core::{Op, Position, QueuePolicy, Target};
+use tempfile::TempDir;
+
+use crate::client::{Client, batch, to_queue};
+use crate::process::{Server, refused_in};
+
+/// A directory with `batches` confirmed batches of a kilobyte, in segments of 16 KiB; the server
+/// was killed, or told to stop.
+async fn filled(batches: usize, kill: bool) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_in(dir.path(), &["--segment-bytes", "16384"]);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    for n in 0..batches {
+        let published = client.publish(to_queue("jobs"), batch([vec![n as u8; 1_000]])).await;
+        published.expect("the server is there").expect("there is room");
+    }
+    if kill {
+        server.kill()
+    } else {
+        server.terminate()
+    };
+    dir
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .expect("the directory lists")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.to_string_lossy().contains("journal-"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+async fn count(server: &Server) -> usize {
+    let mut client = Client::open(server).await;
+    let mut count = 0;
+    loop {
+        let got = client.take("jobs", 100).await.expect("the server is there");
+        if got.is_empty() {
+            return count;
+        }
+        count += got.len();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_in(dir.path(), &[]);
+    let name = dir.path().display().to_string();
+    refused_in(dir.path()).expect_sentence(&[&name, "in use", "process", "--data"]);
+    assert_eq!(server.get("/healthz").0, 200, "the first does not mind");
+    server.kill();
+    Server::start_in(dir.path(), &[]);
+}
+
+#[tokio::test]
+async fn a_byte_flipped_in_a_middle_segment_is_refused_by_file_and_offset() {
+    let dir = filled(60, true).await;
+    let path = segments(dir.path())[1].clone();
+    let mut bytes = fs::read(&path).expect("it reads");
+    let kept = bytes.clone();
+    bytes[5_000] ^= 1;
+    fs::write(&path, bytes).expect("it writes");
+    let name = path.file_name().expect("it has one").to_string_lossy().into_owned();
+    refused_in(dir.path()).expect_sentence(&[&name, "corrupt at byte", "backup"]);
+    fs::write(&path, kept).expect("it writes");
+    assert_eq!(count(&Server::start_in(dir.path(), &[])).await, 60, "refusing changed nothing");
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_and_the_rest_is_there() {
+    let dir = filled(20, true).await;
+    let path = segments(dir.path()).pop().expect("there is a segment");
+    let mut bytes = fs::read(&path).expect("it reads");
+    bytes.extend_from_slice(&[0xAB; 777]);
+    fs::write(&path, bytes).expect("it writes");
+    let server = Server::start_in(dir.path(), &[]);
+    assert_eq!(count(&server).await, 20);
+    let ended = server.kill();
+    assert!(ended.stderr.contains("torn tail of 777 bytes"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let dir = filled(1, false).await;
+    let path = dir.path().join("FORMAT");
+    let text = fs::read_to_string(&path).expect("it reads").replace('1', "2");
+    fs::write(&path, text).expect("it writes");
+    refused_in(dir.path()).expect_sentence(&["format 2", "newer fanlight", "--data"]);
+}
+
+#[tokio::test]
+async fn a_directory_of_something_else_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    fs::write(dir.path().join("thesis.tex"), "years of work").expect("it writes");
+    refused_in(dir.path()).expect_sentence(&["thesis.tex", "empty", "--data"]);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("it writes");
+    refused_in(&file.join("data")).expect_sentence(&["file", "cannot make the data directory"]);
+}
+
+#[tokio::test]
+async fn snapshots_take_the_place_of_the_journal_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let small = ["--segment-bytes", "16384", "--snapshot-bytes", "65536", "--sync", "never"];
+    let server = Server::start_in(dir.path(), &small);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    client.declare_queue("kept", QueuePolicy::default()).await;
+    let op = Op::CreateTopic { name: "events".into(), partitions: 2 };
+    client.done(op).await.expect("the server is there");
+    let published = client.publish(to_queue("kept"), batch(["a", "b"])).await;
+    published.expect("the server is there").expect("there is room");
+    let topic = || Target::Topic { name: "events".into(), partition: Some(1) };
+    for n in 0..1_000_u32 {
+        let published = client.publish(to_queue("jobs"), batch([vec![7; 900]])).await;
+        published.expect("the server is there").expect("there is room");
+        if n % 100 == 0 {
+            let published = client.publish(topic(), batch([n.to_le_bytes()])).await;
+            published.expect("the server is there").expect("there is room");
+        }
+        let got = client.take("jobs", 10).await.expect("the server is there");
+        let leases: Vec<_> = got.iter().map(|m| m.lease).collect();
+        client.ack(&leases).await.expect("the server is there");
+    }
+    let page = String::from_utf8(server.get("/metrics").2).expect("it is text");
+    let line = page.lines().find(|l| l.starts_with("fanlight_snapshots_total "));
+    assert_ne!(line, Some("fanlight_snapshots_total 0"), "no snapshot was stored");
+    server.kill();
+    let bytes: u64 = segments(dir.path())
+        .iter()
+        .map(|path| fs::metadata(path).expect("it is there").len())
+        .sum();
+    assert!(bytes < 600_000, "{bytes} bytes of journal for a megabyte that is settled");
+
+    let server = Server::start_in(dir.path(), &small);
+    let mut client = Client::open(&server).await;
+    assert!(client.take("jobs", 1).await.expect("the server is there").is_empty());
+    let got = client.take("kept", 10).await.expect("the server is there");
+    let bodies: Vec<&[u8]> = got.iter().map(|m| m.body.as_slice()).collect();
+    assert_eq!(bodies, [b"a", b"b"]);
+    let records = crate::crash::read_all(&mut client, "events", 1, Position::Earliest).await;
+    let expected: Vec<Vec<u8>> = (0..10_u32).map(|n| (n * 100).to_le_bytes().to_vec()).collect();
+    assert_eq!(records, expected);
+    // The numbers go on where they were, snapshot or not.
+    let published = client.publish(to_queue("jobs"), batch(["next"])).await;
+    let base = published.expect("the server is there").expect("there is room")[0];
+    assert_eq!(base.0, 1_000);
+}

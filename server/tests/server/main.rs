@@ -1,0 +1,11 @@
+//! The real server, started as a process and spoken to over its sockets.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the one event that it waits for")]
+
+mod client;
+mod crash;
+mod data;
+mod frames;
+mod http;
+mod process;
+mod start;

@@ -1,0 +1,170 @@
+//! A server in a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should happen at once; only a failing test waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server; killed when it goes out of scope.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The line with which it said that it is ready.
+    pub(crate) ready: String,
+    _stdout: BufReader<std::process::ChildStdout>,
+}
+
+/// What is left of a server that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) status: ExitStatus,
+    /// What it said on standard error.
+    pub(crate) stderr: String,
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanlight"));
+    for variable in ["FANLIGHT_LISTEN", "FANLIGHT_DATA", "FANLIGHT_SYNC"] {
+        command.env_remove(variable);
+    }
+    command.arg("serve").args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Server {
+    /// Starts one on a free port, and waits until it is ready.
+    pub(crate) fn start(args: &[&str]) -> Server {
+        Server::spawn(command(args).args(["--listen", "127.0.0.1:0"]))
+    }
+
+    /// Starts one that keeps its data in `dir`.
+    pub(crate) fn start_in(dir: &Path, args: &[&str]) -> Server {
+        let dir = dir.to_str().expect("a temporary directory has a plain name");
+        Server::start(&[&["--data", dir], args].concat())
+    }
+
+    /// Starts one that is told everything by its environment.
+    pub(crate) fn start_by_environment(variables: &[(&str, &str)]) -> Server {
+        Server::spawn(command(&[]).envs(variables.iter().copied()))
+    }
+
+    fn spawn(command: &mut Command) -> Server {
+        let mut child = command.spawn().expect("the server starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).expect("it says something");
+        let address = ready
+            .strip_prefix("listening on http://")
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|address| address.parse().ok());
+        let Some(address) = address else {
+            let ended = end(child);
+            panic!("not ready: {ready:?}, {ended:?}");
+        };
+        Server { child, address, ready, _stdout: stdout }
+    }
+
+    /// Where WebSocket clients connect.
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    /// Ends it as a power switch would end the process.
+    pub(crate) fn kill(mut self) -> Ended {
+        self.child.kill().expect("it can be killed");
+        self.ended()
+    }
+
+    /// Ends it as `kill` without options does.
+    pub(crate) fn terminate(self) -> Ended {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").arg(&pid).status().expect("there is a kill command");
+        assert!(status.success());
+        self.ended()
+    }
+
+    fn ended(mut self) -> Ended {
+        let status = wait(&mut self.child);
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().expect("it is piped");
+        pipe.read_to_string(&mut stderr).expect("it is text");
+        Ended { status, stderr }
+    }
+
+    /// What it answers to a GET: status, headers and body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
+        get(self.address, path).expect("it answers")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs one that is expected not to start.
+pub(crate) fn refused(args: &[&str]) -> Ended {
+    end(command(args).spawn().expect("the program is there"))
+}
+
+/// The same with a data directory.
+pub(crate) fn refused_in(dir: &Path) -> Ended {
+    let dir = dir.to_str().expect("a temporary directory has a plain name");
+    refused(&["--listen", "127.0.0.1:0", "--data", dir])
+}
+
+impl Ended {
+    /// Asserts that it failed with one sentence that has all of these words.
+    pub(crate) fn expect_sentence(&self, words: &[&str]) {
+        assert_eq!(self.status.code(), Some(1), "{self:?}");
+        let said: Vec<&str> = self.stderr.lines().collect();
+        assert_eq!(said.len(), 1, "one line expected: {self:?}");
+        for word in words {
+            assert!(said[0].contains(word), "{word:?} expected in {:?}", said[0]);
+        }
+    }
+}
+
+fn end(mut child: Child) -> Ended {
+    let status = wait(&mut child);
+    let mut stderr = String::new();
+    let mut pipe = child.stderr.take().expect("it is piped");
+    pipe.read_to_string(&mut stderr).expect("it is text");
+    Ended { status, stderr }
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status;
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("the server did not end within {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let split = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("headers end");
+    let head = String::from_utf8_lossy(&answer[..split]).to_lowercase();
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    Ok((status, head, answer[split + 4..].to_vec()))
+}

@@ -1,0 +1,68 @@
+//! Starting, stopping, and what is said when it cannot start.
+
+use std::net::TcpListener;
+
+use crate::client::{Client, batch, to_queue};
+use crate::process::{Server, refused};
+
+#[test]
+fn it_says_where_it_listens_and_what_it_keeps() {
+    let server = Server::start(&[]);
+    assert_ne!(server.address.port(), 0, "port 0 means any, and it says which");
+    assert!(server.ready.contains("in memory"), "{}", server.ready);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_in(dir.path(), &["--sync", "interval"]);
+    assert!(server.ready.contains("sync interval"), "{}", server.ready);
+}
+
+#[test]
+fn it_can_be_told_everything_by_the_environment() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let server = Server::start_by_environment(&[
+        ("FANLIGHT_LISTEN", "127.0.0.1:0"),
+        ("FANLIGHT_DATA", data.to_str().expect("a plain name")),
+        ("FANLIGHT_SYNC", "never"),
+    ]);
+    assert!(server.ready.contains("sync never"), "{}", server.ready);
+    assert!(data.join("FORMAT").exists());
+}
+
+#[test]
+fn a_port_in_use_is_told_in_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let ended = refused(&["--listen", &address]);
+    ended.expect_sentence(&[&address, "another program", "--listen"]);
+}
+
+#[test]
+fn an_address_that_is_none_is_told_in_one_sentence() {
+    let ended = refused(&["--listen", "seven"]);
+    ended.expect_sentence(&["seven", "127.0.0.1:7420"]);
+}
+
+#[test]
+fn it_stops_when_told_to_and_is_as_it_was_when_started_again() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for sync in ["always", "interval", "never"] {
+        let server = Server::start_in(dir.path(), &["--sync", sync]);
+        let mut client = runtime.block_on(Client::open(&server));
+        runtime.block_on(async {
+            client.declare_queue(sync, Default::default()).await;
+            let published = client.publish(to_queue(sync), batch(["kept"])).await;
+            published.expect("the server is there").expect("there is room");
+        });
+        let ended = server.terminate();
+        assert!(ended.status.success(), "{ended:?}");
+        let closed = runtime.block_on(client.closed());
+        let (code, reason) = closed.expect("a close frame");
+        assert_eq!((code, reason.as_str()), (1001, "the server is going down"));
+        let server = Server::start_in(dir.path(), &[]);
+        let mut client = runtime.block_on(Client::open(&server));
+        let got = runtime.block_on(client.take(sync, 10)).expect("the server is there");
+        assert_eq!(got.len(), 1);
+        assert_eq!((got[0].attempt, got[0].body.as_slice()), (1, &b"kept"[..]));
+    }
+}
