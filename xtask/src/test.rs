@@ -16,10 +16,11 @@ use crate::progress::{print, say};
 use crate::summary::{self, Tally};
 use crate::toolbox::Toolbox;
 
-/// Crates that are built for the web only.
-const WEB_ONLY: [&str; 2] = ["fanlight-wasm", "fanlight-web"];
-/// The programs of wasm-bindgen: they are built as a tool, and tested by use.
-const TOOL: &str = "fanlight-bindgen";
+/// Crates that are built for the web. What the playground does without a page is tested natively.
+const WEB: [&str; 2] = ["fanlight-wasm", "fanlight-web"];
+/// Not built natively here: the bindings, which need a JavaScript engine, and the programs of
+/// wasm-bindgen, which are built as a tool, and tested by use.
+const NOT_NATIVE: [&str; 2] = ["fanlight-wasm", "fanlight-bindgen"];
 const BROWSER_TESTS: &str = "tests/browser";
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -49,7 +50,7 @@ const STEPS: [Step; 9] = [
         run: |tools, _| {
             let mut cargo = tools.native("cargo");
             cargo.args(["clippy", "--locked", "--workspace", "--all-targets"]);
-            check(except(&mut cargo, &[&WEB_ONLY[..], &[TOOL]].concat()).args(DENY))
+            check(except(&mut cargo, &NOT_NATIVE).args(DENY))
         },
     },
     Step {
@@ -63,7 +64,11 @@ const STEPS: [Step; 9] = [
             let mut core = tools.wasm("cargo");
             check(core.args(clippy).args(["-p", "fanlight-core"]).args(DENY))?;
             let mut web = tools.wasm("cargo");
-            check(only(web.args(clippy).arg("--all-targets"), &WEB_ONLY).args(DENY))
+            check(only(web.args(clippy).arg("--all-targets"), &WEB).args(DENY))?;
+            let mut parity = tools.wasm("cargo");
+            parity.args(clippy).args(["-p", "fanlight-tests", "--test", "parity"]).args(DENY);
+            // Any file does for what is not run.
+            check(parity.env("FANLIGHT_PARITY", tools.project.path("Cargo.lock")))
         },
     },
     Step {
@@ -76,21 +81,21 @@ const STEPS: [Step; 9] = [
             let mut native = tools.native("cargo");
             native.args(["doc", "--locked", "--no-deps", "--workspace"]);
             native.env("RUSTDOCFLAGS", "-D warnings");
-            check(except(&mut native, &[&WEB_ONLY[..], &[TOOL]].concat()))?;
+            check(except(&mut native, &NOT_NATIVE))?;
             let mut web = tools.wasm("cargo");
             web.args(["doc", "--locked", "--no-deps", "--target", TARGET]);
-            check(only(web.env("RUSTDOCFLAGS", "-D warnings"), &WEB_ONLY))
+            check(only(web.env("RUSTDOCFLAGS", "-D warnings"), &WEB))
         },
     },
     Step {
         name: "native",
-        about: "the tests of core, server and tools, and the examples in the documentation",
+        about: "the tests of core, server, playground and tools, and the documentation's examples",
         needs: "Cargo.toml",
         counts: true,
         run: |tools, tally| {
             let mut cargo = tools.native("cargo");
             cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-            count(except(&mut cargo, &[&WEB_ONLY[..], &[TOOL]].concat()), tally)
+            count(except(&mut cargo, &NOT_NATIVE), tally)
         },
     },
     Step {
@@ -102,7 +107,7 @@ const STEPS: [Step; 9] = [
             tools.for_wasm()?;
             tools.for_browser()?;
             let mut cargo = runner(tools)?;
-            count(only(cargo.arg("--no-fail-fast"), &WEB_ONLY), tally)
+            count(only(cargo.arg("--no-fail-fast"), &WEB), tally)
         },
     },
     Step {
