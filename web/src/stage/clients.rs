@@ -61,7 +61,7 @@ impl Drawing<'_> {
     /// From each partition to the member that reads it, and from each queue to its workers.
     fn wires_out(&self) {
         let (ink, palette, scene) = (self.ink, self.palette, self.scene);
-        ink.alpha(0.65);
+        ink.alpha(0.5);
         for group in &self.picture.groups {
             for cursor in &group.cursors {
                 let lane = scene.lane(&cursor.topic, cursor.partition);
@@ -204,11 +204,11 @@ impl Drawing<'_> {
         if self.scene.is_compact {
             return;
         }
-        let x = spot.mark.x + spot.radius + 8.0;
+        let x = spot.mark.x + spot.radius + 6.0;
+        let mut right = spot.rect.right() - 9.0 - self.held_room(actor);
         ink.font(&self.plain(12.0));
-        let mut room = spot.rect.right() - 10.0 - x;
         if let Some(state) = state {
-            let at = Point::at(spot.rect.right() - 10.0, spot.mark.y + 0.5);
+            let at = Point::at(right, spot.mark.y + 0.5);
             let colour = match actor.state {
                 ActorState::Crashed => &palette.dead,
                 ActorState::Silent => &palette.leased,
@@ -219,9 +219,9 @@ impl Drawing<'_> {
                 | ActorState::Stopped => &palette.text_faint,
             };
             ink.text(state, at, Align::Right, colour);
-            room -= ink.text_width(state) + 8.0;
+            right -= ink.text_width(state) + 6.0;
         }
-        let name = ink.fitted(&actor.name, room);
+        let name = ink.fitted(&actor.name, right - x);
         ink.text(&name, Point::at(x, spot.mark.y + 0.5), Align::Left, &palette.text);
     }
 

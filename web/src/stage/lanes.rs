@@ -136,7 +136,9 @@ impl Drawing<'_> {
             let span = Rect::new(committed, y - half, position - committed, 2.0 * half);
             self.span(span, &palette.leased);
         }
-        if again > position + 0.5 {
+        let next = cursor.position.or(cursor.committed);
+        let comes_again = next.is_some_and(|next| cursor.read_to > next);
+        if comes_again && again > position + 0.5 {
             let span = Rect::new(position, y - half, again - position, 2.0 * half);
             self.span(span, &palette.redelivered);
         }

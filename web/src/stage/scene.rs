@@ -190,7 +190,7 @@ impl Scene {
             self.topics.push(TopicBlock { name: topic.name.clone(), title, lanes });
         }
         for (queue, below) in in_falling_order(picture) {
-            let indent = if below.is_some() { 0.0 } else { 6.0 * s };
+            let indent = if below.is_some() { 10.0 * s } else { 6.0 * s };
             y += indent;
             let title = Point::at(sizes.tape_from, y + 9.0);
             let slots = Rect::new(sizes.tape_from, y + 24.0, tape_width, 30.0 * s);
@@ -212,7 +212,7 @@ impl Scene {
             let rect = Rect::new(sizes.card_from, top, sizes.card_width, height);
             for (i, id) in clients.into_iter().enumerate() {
                 let row = Rect::new(rect.x, rect.y + head + i as f64 * rows, rect.w, rows);
-                let inset = if self.is_compact { 16.0 } else { 20.0 };
+                let inset = if self.is_compact { 16.0 } else { 18.0 };
                 let mark = Point::at(row.x + inset, row.y + rows / 2.0);
                 let radius = 9.5;
                 self.actors.push(ActorSpot { id, mark, radius, rect: row, is_upright: false });

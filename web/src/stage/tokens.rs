@@ -11,6 +11,9 @@ use super::lanes::Drawing;
 use super::motion::{Flight, slot_pitch};
 use super::scene::{ActorSpot, Lane, QueueBlock};
 
+/// Leased messages that are shown beside the worker that holds them.
+const HELD_SHOWN: usize = 4;
+
 /// How one message is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Token {
@@ -223,8 +226,8 @@ impl Drawing<'_> {
         let Some(queue) = self.picture.queue(queue) else { return };
         let held = queue.marks.iter().filter(|mark| is_held_by(mark, actor));
         let step = if self.scene.is_compact { 14.0 } else { 21.0 };
-        let right = spot.rect.right() - 14.0 - self.state_room(actor);
-        for (i, mark) in held.take(4).enumerate() {
+        let right = spot.rect.right() - 15.0;
+        for (i, mark) in held.take(HELD_SHOWN).enumerate() {
             let at = Point::at(right - i as f64 * step, spot.mark.y);
             let MarkState::Leased { since, until, .. } = mark.state else { continue };
             let r = if self.scene.is_compact { 3.5 } else { 5.0 };
@@ -237,29 +240,28 @@ impl Drawing<'_> {
         }
     }
 
-    /// The room that a client's state word takes at the right end of its row.
-    fn state_room(&self, actor: &Actor) -> f64 {
-        match super::clients::state_word(actor.state) {
-            Some(word) if !self.scene.is_compact => {
-                self.ink.font(&self.plain(12.0));
-                self.ink.text_width(word) + 8.0
-            }
-            Some(_) | None => 0.0,
+    /// The room that what a client holds takes at the right end of its row.
+    pub(crate) fn held_room(&self, actor: &Actor) -> f64 {
+        match &actor.role {
+            Role::Worker { .. } => 21.0 * actor.held.len().min(HELD_SHOWN) as f64,
+            Role::Member { .. } if self.uncommitted(actor) > 0 => 30.0,
+            Role::Member { .. } | Role::Producer | Role::Unknown => 0.0,
         }
+    }
+
+    fn uncommitted(&self, actor: &Actor) -> u64 {
+        let Role::Member { group } = &actor.role else { return 0 };
+        let cursors = self.picture.group(group).map_or(&[][..], |group| &group.cursors);
+        let own = cursors.iter().filter(|cursor| cursor.owner == Some(actor.id));
+        own.map(|cursor| cursor.at_risk().count() as u64).sum()
     }
 
     /// How many records a member has read and not committed.
     fn in_hand(&self, spot: &ActorSpot, actor: &Actor) {
-        let Role::Member { group } = &actor.role else { return };
-        if self.scene.is_compact {
-            return;
-        }
-        let Some(group) = self.picture.group(group) else { return };
-        let own = group.cursors.iter().filter(|cursor| cursor.owner == Some(actor.id));
-        let uncommitted: u64 = own.map(|cursor| cursor.at_risk().count() as u64).sum();
+        let uncommitted = if self.scene.is_compact { 0 } else { self.uncommitted(actor) };
         if uncommitted > 0 {
             let (ink, palette) = (self.ink, self.palette);
-            let right = spot.rect.right() - 10.0 - self.state_room(actor);
+            let right = spot.rect.right() - 9.0;
             ink.font(&self.bold(11.0));
             let text = uncommitted.to_string();
             let at = Point::at(right, spot.mark.y + 0.5);

@@ -199,6 +199,7 @@ impl DeadLetters {
                     <div class="letter">
                         { for death.map(view_death) }
                         { self.view_body(ctx, heap, message) }
+                        { for death.map(view_attempts) }
                     </div>
                 }
             </li>
@@ -245,14 +246,21 @@ impl DeadLetters {
     }
 }
 
-/// Why and when a message died, and what it went through.
+/// Why a message died, and where.
 fn view_death(death: &Death) -> Html {
     html! {
+        <p class="note">
+            { format!("Died in {} at offset {}: {}.", death.queue, death.offset, death.reason) }
+        </p>
+    }
+}
+
+/// What it went through before.
+fn view_attempts(death: &Death) -> Html {
+    html! {
         <>
-            <p class="note">{ format!("Died in {} at offset {}: {}.", death.queue, death.offset, death.reason) }</p>
-            <ol class="journey">
-                { for death.attempts.iter().map(view_attempt) }
-            </ol>
+            <h3>{"Its attempts"}</h3>
+            <ol class="journey">{ for death.attempts.iter().map(view_attempt) }</ol>
         </>
     }
 }

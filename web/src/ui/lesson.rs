@@ -181,26 +181,30 @@ impl Lessons {
     }
 
     fn view_guess(&self, ctx: &Context<Self>, i: usize, flow: &Flow) -> Html {
-        if let Some(guess) = self.guesses[i] {
-            let is_right = guess == flow.right;
-            return html! {
-                <p class={classes!("answer", is_right.then_some("right"))} role="status">
-                    <strong>{ if is_right { "Right. " } else { "Look closely. " } }</strong>
-                    { flow.answer }
-                </p>
-            };
-        }
+        let guess = self.guesses[i];
+        let is_right = guess == Some(flow.right);
         html! {
-            <fieldset class="guess">
-                <legend>{ flow.question }</legend>
-                { for flow.choices.iter().enumerate().map(|(choice, text)| html! {
-                    <label key={choice}>
-                        <input type="radio" name={format!("guess-{i}")}
-                            onchange={ctx.link().callback(move |_| Msg::Guess(i, choice))} />
-                        { *text }
-                    </label>
-                }) }
-            </fieldset>
+            <>
+                <fieldset class="guess">
+                    <legend>{ flow.question }</legend>
+                    { for flow.choices.iter().enumerate().map(|(choice, text)| html! {
+                        <label key={choice}>
+                            <input type="radio" name={format!("guess-{i}")}
+                                checked={guess == Some(choice)}
+                                onchange={ctx.link().callback(move |_| Msg::Guess(i, choice))} />
+                            { *text }
+                        </label>
+                    }) }
+                </fieldset>
+                <div role="status">
+                    if guess.is_some() {
+                        <p class={classes!("answer", is_right.then_some("right"))}>
+                            <strong>{ if is_right { "Right. " } else { "Look closely. " } }</strong>
+                            { flow.answer }
+                        </p>
+                    }
+                </div>
+            </>
         }
     }
 }

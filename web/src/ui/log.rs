@@ -79,7 +79,7 @@ impl Component for Log {
             <div class="log-place">
                 <div class="log" ref={&self.place} tabindex="0" role="log" aria-live="off"
                     aria-label="Event log" onscroll={ctx.link().callback(|_| Msg::Scrolled)}>
-                    <div class="log-space" style={format!("height:{}px", lines.len() as f64 * ROW)}>
+                    <div class="log-space" style={format!("height:{}px", lines.len() as f64 * ROW + height % ROW)}>
                         { for rows.map(|(i, line)| row(props, picture, i, line)) }
                     </div>
                     if lines.is_empty() {
