@@ -1,11 +1,18 @@
 //! The client itself, as tests and tools use it.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use fanlight_core::{Activity, Batch, Code, Event, Op, QueuePolicy, Span, Target};
-use fanlight_server::client::{Client, ClientError};
+use fanlight_server::client::{Client, ClientError, EventFrame};
 
 use crate::harness::Server;
+
+/// The next event, or a failed test where none comes.
+async fn next(client: &mut Client) -> EventFrame {
+    let event = tokio::time::timeout(Duration::from_secs(10), client.next()).await;
+    event.expect("an event within 10 s").expect("an event")
+}
 
 #[tokio::test]
 async fn events_that_come_while_an_answer_is_awaited_are_kept_in_their_order() {
@@ -17,7 +24,7 @@ async fn events_that_come_while_an_answer_is_awaited_are_kept_in_their_order() {
         client.done(op).await.expect("done");
     }
     for name in ["a", "b"] {
-        let frame = client.next().await.expect("an event");
+        let frame = next(&mut client).await;
         let event = frame.event().expect("decodes");
         let Event::Activity { activity: Activity::TopologyChanged { what }, .. } = event else {
             panic!("{event:?}");
@@ -49,7 +56,7 @@ async fn many_requests_may_be_on_the_way_and_each_answer_names_its_own() {
         sent.push(client.send(op).await.expect("sent"));
     }
     for tag in sent {
-        let frame = client.next().await.expect("an event");
+        let frame = next(&mut client).await;
         let event = frame.event().expect("decodes");
         assert!(matches!(event, Event::Published { tag: t, .. } if t == tag), "{event:?}");
     }
@@ -62,7 +69,7 @@ async fn many_requests_may_be_on_the_way_and_each_answer_names_its_own() {
     };
     let given_up = client.send(waits).await.expect("sent");
     assert_eq!(client.overview().await.expect("the overview").queues[0].ready, 100);
-    let frame = client.next().await.expect("an event");
+    let frame = next(&mut client).await;
     let event = frame.event().expect("decodes");
     assert!(matches!(event, Event::Refused { tag, .. } if tag == given_up), "{event:?}");
 }
