@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use connection::Reception;
 use http::{Health, Site};
-use journal::{Journal, SnapshotDue};
+use journal::{Ending, Journal, SnapshotDue};
 use metrics::Metrics;
 use recovery::Restored;
 use shard::{Message, Shard};
@@ -138,14 +138,14 @@ async fn serve(options: Options) -> Result<(), Error> {
                 signal?)));
         }
     };
-    let Ok(Ok(())) = result else { return Err(because(result)) };
+    let Ok(Ok(Ending::Stopped)) = result else { return Err(because(result)) };
     drop(shard);
     server.abort();
     let _ = tokio::time::timeout(GOODBYES_MAX, goodbyes.recv()).await;
     Ok(())
 }
 
-type Outcome = Result<Result<(), StorageError>, oneshot::error::RecvError>;
+type Outcome = Result<Result<Ending, StorageError>, oneshot::error::RecvError>;
 
 fn because(outcome: Outcome) -> Error {
     Error(match outcome {
@@ -153,7 +153,7 @@ fn because(outcome: Outcome) -> Error {
             "the journal failed: {error}; the server stops, because it can promise nothing any \
              more. Everything confirmed until now is kept: start it again when the disk is well"
         ),
-        Ok(Ok(())) | Err(_) => "the broker stopped by a fault of its own, which is told above; \
+        Ok(Ok(Ending::Stopped | Ending::Abandoned)) | Err(_) => "the broker stopped by a fault of its own, which is told above; \
              everything confirmed until now is kept: please report it, and start it again"
             .to_owned(),
     })
@@ -195,7 +195,7 @@ fn start(
     restored: Restored,
     limits: &Limits,
     metrics: &Arc<Metrics>,
-) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<(), StorageError>>) {
+) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
     let Restored { broker, clock, journal: recovered } = restored;
     let keeps = storage.keeps();
     let due = SnapshotDue::default();

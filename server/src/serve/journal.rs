@@ -61,6 +61,15 @@ pub(crate) struct Parcel {
     pub(crate) closing: Option<Closing>,
 }
 
+/// Why a journal's work was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was told to stop.
+    Stopped,
+    /// The shard was gone without a word: it panicked.
+    Abandoned,
+}
+
 /// Whether the shard should take a snapshot: the journal raises it, the shard lowers it.
 pub(crate) type SnapshotDue = Arc<AtomicBool>;
 
@@ -126,11 +135,12 @@ impl Journal {
 
     /// Works until it is stopped. After an error nothing more is told to anyone: what the storage
     /// holds is unknown, and so is what could be promised.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>) -> Result<(), StorageError> {
+    pub(crate) fn run(mut self, jobs: &Receiver<Job>) -> Result<Ending, StorageError> {
         loop {
             let Some(job) = self.wait(jobs)? else {
-                // The shard is gone without a word. What it had handed over is as it should be.
-                return self.sync();
+                // What the shard had handed over is as it should be.
+                self.sync()?;
+                return Ok(Ending::Abandoned);
             };
             let mut group = vec![job];
             let mut bytes = 0;
@@ -143,7 +153,7 @@ impl Journal {
                 group.push(job);
             }
             if self.work(group)? {
-                return Ok(());
+                return Ok(Ending::Stopped);
             }
         }
     }

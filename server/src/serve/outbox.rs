@@ -280,3 +280,6 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Activity { .. } => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,21 @@ async fn snapshots_take_the_place_of_the_journal_and_nothing_is_lost() {
     let base = published.expect("the server is there").expect("there is room")[0];
     assert_eq!(base.0, 1_000);
 }
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_stops_the_server_and_keeps_what_was_confirmed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_with_file_size_limit(dir.path(), 64 << 10);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    let mut confirmed = 0;
+    while let Ok(published) = client.publish(to_queue("jobs"), batch([vec![7; 1_000]])).await {
+        published.expect("the broker has room, the disk does not");
+        confirmed += 1;
+        assert!(confirmed < 100, "the limit is ignored");
+    }
+    assert!(confirmed > 30, "{confirmed} were confirmed before the limit");
+    server.ended().expect_sentence(&["the journal failed", "cannot write to", "start it again"]);
+    let found = count(&Server::start_in(dir.path(), &[])).await;
+    assert_eq!(found, confirmed);
+}

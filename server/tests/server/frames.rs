@@ -260,3 +260,23 @@ async fn every_connection_has_a_number_of_its_own() {
     });
     assert_eq!(numbers.await.expect("the server is there"), [ConnId(1), ConnId(2)]);
 }
+
+#[tokio::test]
+async fn a_consumer_that_does_not_read_is_closed_and_its_messages_go_to_others() {
+    let server = Server::start(&[]);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    let mut lazy = Client::open(&server).await;
+    let op = Op::Consume { queue: "jobs".into(), prefetch: 500, visibility: None };
+    lazy.ask(op).await.expect("the server is there");
+    let large = vec![b'x'; 1 << 20];
+    for _ in 0..90 {
+        let published = client.publish(to_queue("jobs"), batch([&large[..1_000_000]])).await;
+        published.expect("the server is there").expect("there is room");
+    }
+    let (code, reason) = lazy.closed().await.expect("a close frame");
+    assert_eq!(code, 1008);
+    assert!(reason.contains("wait to be read"), "{reason}");
+    let got = client.take("jobs", 1).await.expect("the server is there");
+    assert_eq!(got[0].attempt, 2);
+}

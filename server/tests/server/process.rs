@@ -55,6 +55,17 @@ impl Server {
         Server::spawn(command(&[]).envs(variables.iter().copied()))
     }
 
+    /// Starts one that cannot write files larger than this, as on a disk that is full.
+    pub(crate) fn start_with_file_size_limit(dir: &Path, bytes: u64) -> Server {
+        // POSIX counts in blocks of 512 bytes; without the trap the limit would be deadly.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_fanlight"));
+        limited.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Server::spawn(&mut limited)
+    }
+
     fn spawn(command: &mut Command) -> Server {
         let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -90,7 +101,8 @@ impl Server {
         self.ended()
     }
 
-    fn ended(mut self) -> Ended {
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> Ended {
         let status = wait(&mut self.child);
         let mut stderr = String::new();
         let mut pipe = self.child.stderr.take().expect("it is piped");
