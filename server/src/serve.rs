@@ -153,9 +153,11 @@ fn because(outcome: Outcome) -> Error {
             "the journal failed: {error}; the server stops, because it can promise nothing any \
              more. Everything confirmed until now is kept: start it again when the disk is well"
         ),
-        Ok(Ok(Ending::Stopped | Ending::Abandoned)) | Err(_) => "the broker stopped by a fault of its own, which is told above; \
+        Ok(Ok(Ending::Stopped | Ending::Abandoned)) | Err(_) => {
+            "the broker stopped by a fault of its own, which is told above; \
              everything confirmed until now is kept: please report it, and start it again"
-            .to_owned(),
+                .to_owned()
+        }
     })
 }
 

@@ -27,10 +27,15 @@ fn told(turn: Option<Turn>) -> Vec<String> {
         let mut rest: &[u8] = &parcel.frames;
         while !rest.is_empty() {
             let frame = codec::decode(&mut rest, usize::MAX - 1).expect("the outbox makes frames");
-            match frame {
-                Frame::Event(Event::Activity { activity, .. }) => told.push(activity.to_string()),
-                other => told.push(format!("{other:?}")),
-            }
+            told.push(match &frame {
+                Frame::Event(Event::Activity { activity, .. }) => activity.to_string(),
+                Frame::Event(event) => format!("{event:?}"),
+                Frame::Session(_)
+                | Frame::Request(_)
+                | Frame::Fact(_)
+                | Frame::Input(..)
+                | Frame::Effect(_) => panic!("events are told, and nothing else: {frame:?}"),
+            });
         }
         told.extend(parcel.closing.map(|closing| format!("close {}", closing.code)));
     }
