@@ -12,7 +12,20 @@ use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::{Link, Told, Wire};
 
-type Inbox = Rc<RefCell<VecDeque<(Wire, Told)>>>;
+type Inbox = Rc<RefCell<Waiting>>;
+
+/// What has come and was not taken yet.
+#[derive(Default)]
+struct Waiting {
+    told: VecDeque<(Wire, Told)>,
+    is_too_much: bool,
+}
+
+/// Messages from the server that wait to be taken in. A server that tells more than the page can
+/// take is left, and looked at anew a little later: what is shown then is true again, and the
+/// page's memory is not eaten up.
+const INBOX_MAX: usize = 200_000;
+const TOO_MUCH: &str = "the server does more than this page can follow; it looks again";
 
 /// A way to a server.
 pub struct SocketLink {
@@ -42,7 +55,7 @@ impl Link for SocketLink {
             Ok(socket) => {
                 self.sockets.insert(wire, socket);
             }
-            Err(why) => self.inbox.borrow_mut().push_back((wire, Told::Closed(why))),
+            Err(why) => self.inbox.borrow_mut().told.push_back((wire, Told::Closed(why))),
         }
         wire
     }
@@ -57,11 +70,16 @@ impl Link for SocketLink {
 
     fn close(&mut self, _now: Time, wire: Wire) {
         self.sockets.remove(&wire);
-        self.inbox.borrow_mut().retain(|(of, _)| *of != wire);
+        self.inbox.borrow_mut().told.retain(|(of, _)| *of != wire);
     }
 
     fn take(&mut self) -> Option<(Wire, Told)> {
-        let (wire, told) = self.inbox.borrow_mut().pop_front()?;
+        let mut inbox = self.inbox.borrow_mut();
+        if std::mem::take(&mut inbox.is_too_much) {
+            let closed = |wire: &Wire| (*wire, Told::Closed(TOO_MUCH.to_owned()));
+            inbox.told = self.sockets.keys().map(closed).collect();
+        }
+        let (wire, told) = inbox.told.pop_front()?;
         if matches!(told, Told::Closed(_)) {
             self.sockets.remove(&wire);
         }
@@ -110,7 +128,12 @@ impl Socket {
             Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
                 if let Ok(buffer) = event.data().dyn_into::<js_sys::ArrayBuffer>() {
                     let frames = js_sys::Uint8Array::new(&buffer).to_vec();
-                    inbox.borrow_mut().push_back((wire, Told::Frames(frames)));
+                    let mut inbox = inbox.borrow_mut();
+                    if inbox.told.len() < INBOX_MAX {
+                        inbox.told.push_back((wire, Told::Frames(frames)));
+                    } else {
+                        inbox.is_too_much = true;
+                    }
                 }
             })
         };
@@ -127,7 +150,7 @@ impl Socket {
                     }
                     (_, reason) => format!("{url} closed the connection: {reason}"),
                 };
-                inbox.borrow_mut().push_back((wire, Told::Closed(why)));
+                inbox.borrow_mut().told.push_back((wire, Told::Closed(why)));
             })
         };
         socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));

@@ -145,6 +145,7 @@ impl Projector {
         self.is_stale = true;
         let actor = self.who(conn);
         self.members.insert(member, actor);
+        self.accounts.name_group(group);
         self.seen_as(actor, Role::Member { group: group.into() });
         let sentence = format!("{} joined group {group}", self.name_of(actor));
         self.say_group(at, group, Some(actor), sentence);

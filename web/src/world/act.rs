@@ -124,6 +124,8 @@ pub struct Clock {
     pub speed: f64,
     /// The broker's time. In the page it counts from zero; a server's from 1970.
     pub now: Time,
+    /// How far the run was taken, where it was gone back from; else now.
+    pub reached: Time,
     /// The run's seed.
     pub seed: u64,
 }

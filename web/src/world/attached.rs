@@ -9,6 +9,8 @@ use crate::link::Link;
 
 /// How long until a server that is gone is tried again.
 const RETRY_MS: f64 = 2_000.0;
+/// Messages taken in at once: what a frame's time allows.
+const MESSAGES_MAX: usize = 4_000;
 /// Wakes in one frame: beyond it the page falls behind rather than stand still.
 const WAKES_PER_FRAME_MAX: usize = 10_000;
 
@@ -28,6 +30,7 @@ impl Attached {
     /// On the way to the server behind `link`.
     pub(crate) fn new(link: Box<dyn Link>, url: &str, seed: u64, wall_ms: f64) -> Attached {
         let mut flow = Flow::new(link, seed, orders::sample().into());
+        flow.messages_max = MESSAGES_MAX;
         flow.connect(Time::ZERO);
         Attached {
             flow,

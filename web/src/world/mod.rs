@@ -16,10 +16,12 @@ mod worker;
 
 pub use act::{Act, Answer, Clock, LinkState, Notice, Question, Script, ShownMessage, Ticket};
 
+use std::collections::VecDeque;
+
 use fanlight_core::{Span, Time};
 
 use crate::link::Link;
-use crate::picture::Picture;
+use crate::picture::{Picture, Tally};
 use attached::Attached;
 use page::Page;
 
@@ -105,7 +107,7 @@ impl World {
 
     /// Called once each animation frame with the page's clock in milliseconds (any origin, as long
     /// as it rises). Runs the broker in the page on by the time since the last call times the
-    /// speed, at most 100 ms of the page's time a call; attached, hands on what the sockets brought.
+    /// speed, at most 100 ms of the page's time a call; attached, hands on what has come.
     pub fn frame(&mut self, wall_ms: f64) {
         let since = self.wall_ms.map_or(0.0, |before| (wall_ms - before).clamp(0.0, FRAME_MS_MAX));
         self.wall_ms = Some(wall_ms);
@@ -187,11 +189,25 @@ impl World {
                 is_running: self.is_running,
                 speed: self.speed,
                 now: page.now(),
+                reached: page.reached(),
                 seed: page.seed(),
             },
-            Mode::Attached(attached) => {
-                Clock { is_ours: false, is_running: true, speed: 1.0, now: attached.now(), seed: 0 }
-            }
+            Mode::Attached(attached) => Clock {
+                is_ours: false,
+                is_running: true,
+                speed: 1.0,
+                now: attached.now(),
+                reached: attached.now(),
+                seed: 0,
+            },
+        }
+    }
+
+    /// The run second by second, also ahead of now where time was gone back over: for the minimap.
+    pub fn tallies(&self) -> &VecDeque<Tally> {
+        match &self.mode {
+            Mode::Page(page) => page.tallies(),
+            Mode::Attached(attached) => &attached.flow().picture().tallies,
         }
     }
 
@@ -251,11 +267,15 @@ impl World {
     /// (`ws://127.0.0.1:7420`). What becomes of it is told by [`World::link_state`]. A server that
     /// has nothing on it yet gets the order flow's exchange, topic and queues; one that has is
     /// left as it is until the user starts an actor.
-    #[cfg(target_arch = "wasm32")]
     pub fn attach(&mut self, typed: &str) -> Result<(), String> {
         let url = crate::link::address(typed)?;
-        self.attach_through(Box::new(crate::link::SocketLink::new(&url)), &url);
-        Ok(())
+        #[cfg(target_arch = "wasm32")]
+        {
+            self.attach_through(Box::new(crate::link::SocketLink::new(&url)), &url);
+            Ok(())
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        Err(format!("{url} cannot be reached: WebSockets are a browser's, and this is none"))
     }
 
     /// The same, through a link that there is already.

@@ -1,6 +1,7 @@
 //! A run on the broker in the page: a pure function of its seed and of the user's acts with their
 //! times, however it is cut into frames, paused, stepped, or run again.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use fanlight_core::{Span, Time};
@@ -9,6 +10,7 @@ use super::act::{Act, Script};
 use super::flow::Flow;
 use super::orders::{self, Order};
 use crate::link::PageLink;
+use crate::picture::Tally;
 
 /// Runs kept to go back to.
 const KEPT_MAX: usize = 8;
@@ -36,8 +38,12 @@ pub(crate) struct Page {
     orders: Rc<[Order]>,
     run: Run,
     acts: Vec<(Time, Act)>,
+    /// Runs to go back to, by their time; they may lie ahead of where the run stands.
     kept: Vec<Run>,
     keep_every: Span,
+    /// What is known of the time that was gone back over, and how far it went.
+    ahead: VecDeque<Tally>,
+    reached: Time,
 }
 
 impl Page {
@@ -51,6 +57,8 @@ impl Page {
             acts: Vec::new(),
             kept: Vec::new(),
             keep_every: KEEP_EVERY,
+            ahead: VecDeque::new(),
+            reached: Time::ZERO,
         }
     }
 
@@ -60,6 +68,16 @@ impl Page {
 
     pub(crate) fn now(&self) -> Time {
         self.run.now
+    }
+
+    /// The furthest that the run was taken, where it was gone back from.
+    pub(crate) fn reached(&self) -> Time {
+        self.reached.max(self.run.now)
+    }
+
+    /// The run second by second, as far as it was taken.
+    pub(crate) fn tallies(&self) -> &VecDeque<Tally> {
+        if self.run.now < self.reached { &self.ahead } else { &self.run.flow.picture().tallies }
     }
 
     pub(crate) fn flow(&self) -> &Flow<PageLink> {
@@ -135,9 +153,15 @@ impl Page {
 
     /// Goes to an instant, back or forth.
     pub(crate) fn seek(&mut self, to: Time) {
-        if to < self.run.now {
-            self.kept.retain(|run| run.now <= to);
-            self.run = self.kept.last().cloned().unwrap_or_else(|| begin(self.seed, &self.orders));
+        if to < self.run.now && self.run.now >= self.reached {
+            self.reached = self.run.now;
+            self.ahead.clone_from(&self.run.flow.picture().tallies);
+        }
+        let kept = self.kept.iter().rev().find(|run| run.now <= to);
+        if let Some(run) = kept.filter(|run| to < self.run.now || run.now > self.run.now) {
+            self.run = run.clone();
+        } else if to < self.run.now {
+            self.run = begin(self.seed, &self.orders);
         }
         self.run_to(to);
         // What was said when it happened is not said again.
@@ -148,6 +172,8 @@ impl Page {
     pub(crate) fn act(&mut self, act: Act) -> Result<(), String> {
         self.run.flow.act(self.run.now, &act)?;
         self.acts.truncate(self.run.acts_done);
+        self.kept.retain(|run| run.now <= self.run.now);
+        self.reached = self.run.now;
         self.acts.push((self.run.now, act));
         self.run.acts_done += 1;
         self.run_to(self.run.now);

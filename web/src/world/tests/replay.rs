@@ -80,13 +80,25 @@ fn going_back_and_forth_in_time_ends_where_the_run_was() {
     assert!(log(&world).len() < log(&whole).len());
     assert!(world.revision() > revision);
     assert_eq!(world.script().unwrap().acts.len(), 7, "the acts after it are kept");
+    assert_eq!(world.clock().reached, Time::from_millis(25_000));
+    assert_eq!(world.tallies(), whole.tallies(), "the future that is known is still shown");
     world.seek(Time::from_millis(2_000));
+    world.seek(Time::from_millis(25_000));
+    assert_same(&whole, &world);
+    for at in [24_999, 11_000, 10_500, 22_222, 3_000] {
+        world.seek(Time::from_millis(at));
+        assert_eq!(world.clock().now, Time::from_millis(at));
+    }
     world.seek(Time::from_millis(25_000));
     assert_same(&whole, &world);
 
     world.seek(Time::from_millis(8_000));
     world.act(Act::Start { actor: PAYMENT }).unwrap();
     assert_eq!(world.script().unwrap().acts.len(), 4, "to act in the past is to branch off");
+    assert_eq!(world.clock().reached, Time::from_millis(8_000));
+    world.seek(Time::from_millis(25_000));
+    assert_ne!(log(&world), log(&whole), "and another future comes of it");
+    assert_same(&world, &World::from_script(&world.script().unwrap()).unwrap());
 }
 
 #[test]
