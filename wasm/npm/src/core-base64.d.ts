@@ -1,0 +1,2 @@
+/** The WebAssembly module. The build writes the script that belongs to this. */
+export declare const base64: string;

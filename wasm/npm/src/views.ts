@@ -1,0 +1,250 @@
+import { BrokerRecord } from "./record.js";
+import { toMs, toMsMaybe } from "./time.js";
+import type {
+    WireAttempt,
+    WireDeadlineReason,
+    WireExchangeView,
+    WireGroupView,
+    WireMessageView,
+    WireOverview,
+    WireQueuePolicy,
+    WireQueueView,
+    WireTopicView,
+} from "./wire.js";
+
+/** Everything but the messages. */
+export interface Overview {
+    /** The broker's time. */
+    nowMs: number;
+    /** Which life of the broker this is: one more after every snapshot that was loaded. */
+    epoch: number;
+    /** Bytes of all records held. */
+    storedBytes: bigint;
+    /** When something is due next, and what. */
+    due: { atMs: number; reason: DueReason } | undefined;
+    /** Exchanges by name, without the built-in ones. */
+    exchanges: ExchangeView[];
+    /** Queues by name. */
+    queues: QueueView[];
+    /** Topics by name. */
+    topics: TopicView[];
+    /** Consumer groups by name. */
+    groups: GroupView[];
+    /** Open connections. */
+    connections: ConnectionView[];
+}
+
+/** What is due: the end of a lease, of a delay, of a member's session, or of a wait. */
+export type DueReason = WireDeadlineReason;
+
+/** How an exchange routes, as in AMQP: by equal key, by pattern, or to every binding. */
+export type ExchangeKind = "direct" | "topic" | "fanout";
+
+/** Where a binding leads. */
+export type Destination = { queue: string } | { topic: string } | { exchange: string };
+
+/** An exchange. */
+export interface ExchangeView {
+    name: string;
+    kind: ExchangeKind;
+    bindings: { pattern: string; to: Destination }[];
+}
+
+/** How a queue treats its messages. */
+export interface QueuePolicyView {
+    visibilityMs: number;
+    deliveriesMax: number | undefined;
+    deadLetter: string | undefined;
+    messagesMax: bigint | undefined;
+    retryDelayMs: number;
+}
+
+/** A queue. */
+export interface QueueView {
+    name: string;
+    policy: QueuePolicyView;
+    /** Messages that wait for a consumer. */
+    ready: bigint;
+    /** Messages in the hands of consumers. */
+    leased: bigint;
+    /** Messages that wait for their delay to end. */
+    delayed: bigint;
+    /** Bytes of its records. */
+    bytes: bigint;
+    /** The offset that the next message gets: how many ever came. */
+    end: bigint;
+    /** Messages acknowledged since this broker started. */
+    acked: bigint;
+    /** Messages that died here since this broker started. */
+    deadLettered: bigint;
+    /** When the oldest unsettled message came. */
+    oldestAtMs: number | undefined;
+    /** Its consumers; `conn` is the {@link Connection.id} of theirs. */
+    consumers: { id: bigint; conn: bigint; prefetch: number; outstanding: number }[];
+}
+
+/** A topic; its partitions are counted from 0. */
+export interface TopicView {
+    name: string;
+    /** Of each its oldest offset, the one after its newest, and its bytes. */
+    partitions: { start: bigint; end: bigint; bytes: bigint }[];
+}
+
+/** How partitions are shared out among the members of a group. */
+export type Assignor = "range" | "roundRobin";
+
+/** A consumer group. */
+export interface GroupView {
+    name: string;
+    /** How often its assignment changed. */
+    generation: number;
+    assignor: Assignor;
+    members: { id: bigint; conn: bigint; client: string }[];
+    /** Every partition that is committed on or assigned. */
+    partitions: GroupPartitionView[];
+}
+
+/** How far a group is in a partition. */
+export interface GroupPartitionView {
+    topic: string;
+    partition: number;
+    /** The next offset to read after a crash; undefined: nothing was committed. */
+    committed: bigint | undefined;
+    /** The next offset that its owner will poll; undefined: nobody owns it. */
+    position: bigint | undefined;
+    /** The offset after the partition's newest. */
+    end: bigint;
+    /** Records between the committed offset (or the log's start) and the end. */
+    lag: bigint;
+    /** The {@link Member.id} of who reads it. */
+    owner: bigint | undefined;
+}
+
+/** A connection. */
+export interface ConnectionView {
+    id: bigint;
+    client: string;
+}
+
+/** What a message of a queue is doing. */
+export type MessageState =
+    | { kind: "ready" }
+    | { kind: "leased"; conn: bigint; untilMs: number }
+    | { kind: "delayed"; untilMs: number };
+
+/** How an attempt ended that was not acknowledged. */
+export type AttemptEnd = WireAttempt["end"];
+
+/** Why a message died. */
+export type DeathReason = "deliveriesExhausted" | "rejected";
+
+/** An attempt that ended without an acknowledgement. */
+export interface Attempt {
+    /** Which one, from 1. */
+    number: number;
+    atMs: number;
+    end: AttemptEnd;
+    /** The client that held the message. */
+    client: string;
+}
+
+/** A message's death in a queue: what other brokers write into `x-death`. */
+export interface Death {
+    queue: string;
+    /** Its offset there. */
+    offset: bigint;
+    reason: DeathReason;
+    atMs: number;
+    /** When it had come to that queue. */
+    appendedAtMs: number;
+    /** Its attempts there, oldest first: the newest sixteen. */
+    attempts: Attempt[];
+}
+
+/** A message as it lies in a queue, with what happened to it. */
+export class StoredMessage extends BrokerRecord {
+    readonly offset: bigint;
+    /** When it came. */
+    readonly atMs: number;
+    readonly state: MessageState;
+    /** Its failed attempts here, oldest first: the newest sixteen of them. */
+    readonly attempts: readonly Attempt[];
+    /** How many attempts failed here. */
+    readonly attemptsFailed: number;
+    /** Its deaths in other queues, oldest first. */
+    readonly deaths: readonly Death[];
+
+    /** @internal */
+    constructor(view: WireMessageView) {
+        super(view.record);
+        this.offset = view.offset;
+        this.atMs = toMs(view.at);
+        this.state = toState(view.state);
+        this.attempts = view.attempts.map(toAttempt);
+        this.attemptsFailed = view.attemptsFailed;
+        this.deaths = view.deaths.map(({ at, appendedAt, attempts, ...death }) => ({
+            ...death,
+            atMs: toMs(at),
+            appendedAtMs: toMs(appendedAt),
+            attempts: attempts.map(toAttempt),
+        }));
+    }
+}
+
+/** @internal */
+export function toOverview(view: WireOverview): Overview {
+    return {
+        nowMs: toMs(view.now),
+        epoch: view.epoch,
+        storedBytes: view.storedBytes,
+        due: view.due && { atMs: toMs(view.due[0]), reason: view.due[1] },
+        exchanges: view.exchanges.map((exchange: WireExchangeView) => exchange),
+        queues: view.queues.map(toQueueView),
+        topics: view.topics.map(toTopicView),
+        groups: view.groups.map(toGroupView),
+        connections: view.connections,
+    };
+}
+
+/** @internal */
+export function toQueueView({ id: _, policy, oldestAt, ...view }: WireQueueView): QueueView {
+    return { ...view, policy: toPolicyView(policy), oldestAtMs: toMsMaybe(oldestAt) };
+}
+
+/** @internal */
+export function toTopicView({ id: _, ...view }: WireTopicView): TopicView {
+    return view;
+}
+
+/** @internal */
+export function toGroupView({ id: _, partitions, ...view }: WireGroupView): GroupView {
+    return {
+        ...view,
+        partitions: partitions.map(({ committed, position, owner, ...partition }) => {
+            return { ...partition, committed, position, owner };
+        }),
+    };
+}
+
+function toPolicyView(policy: WireQueuePolicy): QueuePolicyView {
+    return {
+        visibilityMs: toMs(policy.visibility),
+        deliveriesMax: policy.deliveriesMax,
+        deadLetter: policy.deadLetter,
+        messagesMax: policy.messagesMax,
+        retryDelayMs: toMs(policy.retryDelay),
+    };
+}
+
+function toState(state: WireMessageView["state"]): MessageState {
+    if (state === "ready") return { kind: "ready" };
+    if ("leased" in state) {
+        const { conn, until } = state.leased;
+        return { kind: "leased", conn, untilMs: toMs(until) };
+    }
+    return { kind: "delayed", untilMs: toMs(state.delayed.until) };
+}
+
+function toAttempt({ at, ...attempt }: WireAttempt): Attempt {
+    return { ...attempt, atMs: toMs(at) };
+}

@@ -1,0 +1,187 @@
+/**
+ * The objects that cross into the core and out of it: the shape of its serde representation. What
+ * users see is made of these in `views.ts`, `activity.ts` and `record.ts`.
+ */
+
+/** A variant without fields is its name; one with fields is an object with one key. */
+export type WireOp = string | { readonly [variant: string]: unknown };
+
+export interface WireRecordIn {
+    key?: Uint8Array;
+    headers?: (readonly [string, Uint8Array])[];
+    timestamp?: bigint;
+    body: Uint8Array;
+}
+
+export interface WireRecord {
+    key?: Uint8Array;
+    headers: [string, Uint8Array][];
+    timestamp?: bigint;
+    body: Uint8Array;
+}
+
+export interface WireLease {
+    queue: number;
+    offset: bigint;
+    delivery: number;
+    epoch: number;
+}
+
+export interface WireDelivery {
+    lease: WireLease;
+    attempt: number;
+    deadline: bigint;
+    record: WireRecord;
+}
+
+export interface WireAssignment {
+    topic: string;
+    partition: number;
+    position: bigint;
+}
+
+export interface WireFetched {
+    topic: string;
+    partition: number;
+    base: bigint;
+    appendedAt: bigint;
+    records: WireRecord[];
+}
+
+export interface WireAppend {
+    place: { queue: number } | { partition: [topic: number, partition: number] };
+    base: bigint;
+}
+
+/** Events that answer a request, by kind. */
+export interface WireAnswers {
+    done: { tag: number };
+    count: { tag: number; count: bigint };
+    refused: { tag: number; refusal: { code: number; message: string } };
+    published: { tag: number; appends: WireAppend[] };
+    consuming: { tag: number; consumer: bigint };
+    received: { tag: number; deliveries: WireDelivery[] };
+    settled: { tag: number; count: number; stale: WireLease[] };
+    joined: { tag: number; member: bigint };
+    polled: { tag: number; batches: WireFetched[] };
+    readDone: { tag: number; start: bigint; end: bigint; batch?: WireFetched };
+    inspected: { tag: number; view: WireView };
+}
+
+/** Events that nobody asked for, by kind. */
+export interface WireNews {
+    opened: { conn: bigint; epoch: number; now: bigint };
+    cancelled: { consumer: bigint };
+    delivered: { consumer: bigint; deliveries: WireDelivery[] };
+    assigned: { member: bigint; generation: number; partitions: WireAssignment[] };
+    expelled: { member: bigint };
+    activity: { at: bigint; activity: WireActivity };
+}
+
+/** An object with one key: the kind. */
+export type WireEvent = Partial<WireAnswers & WireNews>;
+
+export interface WireActivity {
+    [kind: string]: { [field: string]: unknown };
+}
+
+export interface WireView {
+    overview?: WireOverview;
+    queue?: WireQueueView;
+    topic?: WireTopicView;
+    group?: WireGroupView;
+    messages?: WireMessageView[];
+}
+
+export interface WireOverview {
+    now: bigint;
+    epoch: number;
+    storedBytes: bigint;
+    due?: [bigint, WireDeadlineReason];
+    exchanges: WireExchangeView[];
+    queues: WireQueueView[];
+    topics: WireTopicView[];
+    groups: WireGroupView[];
+    connections: { id: bigint; client: string }[];
+}
+
+export type WireDeadlineReason = "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds";
+
+export interface WireExchangeView {
+    name: string;
+    kind: "direct" | "topic" | "fanout";
+    bindings: {
+        pattern: string;
+        to: { queue: string } | { topic: string } | { exchange: string };
+    }[];
+}
+
+export interface WireQueuePolicy {
+    visibility: bigint;
+    deliveriesMax?: number;
+    deadLetter?: string;
+    messagesMax?: bigint;
+    retryDelay: bigint;
+}
+
+export interface WireQueueView {
+    id: number;
+    name: string;
+    policy: WireQueuePolicy;
+    ready: bigint;
+    leased: bigint;
+    delayed: bigint;
+    bytes: bigint;
+    end: bigint;
+    acked: bigint;
+    deadLettered: bigint;
+    oldestAt?: bigint;
+    consumers: { id: bigint; conn: bigint; prefetch: number; outstanding: number }[];
+}
+
+export interface WireTopicView {
+    id: number;
+    name: string;
+    partitions: { start: bigint; end: bigint; bytes: bigint }[];
+}
+
+export interface WireGroupView {
+    id: number;
+    name: string;
+    generation: number;
+    assignor: "range" | "roundRobin";
+    members: { id: bigint; conn: bigint; client: string }[];
+    partitions: {
+        topic: string;
+        partition: number;
+        committed?: bigint;
+        position?: bigint;
+        end: bigint;
+        lag: bigint;
+        owner?: bigint;
+    }[];
+}
+
+export interface WireAttempt {
+    number: number;
+    at: bigint;
+    end: "expired" | "nacked" | "rejected" | "disconnected";
+    client: string;
+}
+
+export interface WireMessageView {
+    offset: bigint;
+    at: bigint;
+    state: "ready" | { leased: { conn: bigint; until: bigint } } | { delayed: { until: bigint } };
+    attempts: WireAttempt[];
+    attemptsFailed: number;
+    deaths: {
+        queue: string;
+        offset: bigint;
+        reason: "deliveriesExhausted" | "rejected";
+        at: bigint;
+        appendedAt: bigint;
+        attempts: WireAttempt[];
+    }[];
+    record: WireRecord;
+}
