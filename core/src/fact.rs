@@ -91,16 +91,14 @@ pub enum Fact<'a> {
         #[serde(borrow)]
         pattern: Cow<'a, str>,
     },
-    /// A batch came to lie in one or more logs: in all of them, or, if this fact is lost, in none.
+    /// What one publish brought came to lie in its logs: in all of them, or, if this fact is lost,
+    /// in none.
     Published {
         /// When.
         at: Time,
-        /// Where, and at which offsets.
+        /// The batch, or the parts into which its keys split it.
         #[serde(borrow)]
-        appends: Cow<'a, [Append]>,
-        /// The batch, once for all of them.
-        #[serde(borrow)]
-        records: Records<'a>,
+        batches: Cow<'a, [Stored<'a>]>,
     },
     /// Messages were acknowledged, dropped or purged: they are gone from their queue.
     Settled {
@@ -222,4 +220,15 @@ pub enum Fact<'a> {
         /// The newest of its failed attempts.
         attempts: Cow<'a, [Attempt]>,
     },
+}
+
+/// A batch, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored<'a> {
+    /// Where, and at which offsets.
+    #[serde(borrow)]
+    pub appends: Cow<'a, [Append]>,
+    /// The records, once for all of these places.
+    #[serde(borrow)]
+    pub records: Records<'a>,
 }

@@ -105,7 +105,7 @@ pub use activity::{Activity, LeaveReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched};
-pub use fact::Fact;
+pub use fact::{Fact, Stored};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     QueueId, Tag, TopicId,

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use super::{Broker, Violation};
 use crate::exchange::{Exchange, Leads};
-use crate::fact::Fact;
+use crate::fact::{Fact, Stored};
 use crate::group::Group;
 use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
 use crate::log::Log;
 use crate::queue::Queue;
-use crate::record::{Batch, RawRecord, Records};
+use crate::record::{Batch, RawRecord};
 use crate::time::Time;
 use crate::timer::Due;
 use crate::topic::Topic;
@@ -55,7 +55,10 @@ impl Broker {
                     self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
                 self.bindings -= exchange.unbind(|p, to| p == pattern && *to == leads);
             }
-            Fact::Published { at, appends, records } => self.published(at, &appends, &records)?,
+            Fact::Published { at, batches } => {
+                self.saw(at);
+                batches.iter().try_for_each(|batch| self.stored(at, batch))?;
+            }
             Fact::Settled { queue, offsets } => {
                 offsets.iter().try_for_each(|offset| self.gone(queue, *offset))?;
             }
@@ -148,10 +151,9 @@ impl Broker {
         Ok(())
     }
 
-    fn published(&mut self, at: Time, appends: &[Append], records: &Records<'_>) -> Evolved {
-        self.saw(at);
+    fn stored(&mut self, at: Time, Stored { appends, records }: &Stored<'_>) -> Evolved {
         let records = records.to_shared();
-        for Append { place, base } in appends {
+        for Append { place, base } in appends.iter() {
             let log = self.log(*place)?;
             if log.end() != *base {
                 return Err(Violation(format!(
@@ -229,7 +231,9 @@ impl Broker {
         let mut batch = Batch::new();
         batch.push_raw(record.as_bytes());
         let records = batch.finish().expect("there is one record");
-        self.published(at, &[Append { place: Place::Queue(to), base: to_offset }], &records)
+        let append = Append { place: Place::Queue(to), base: to_offset };
+        self.saw(at);
+        self.stored(at, &Stored { appends: Cow::Borrowed(&[append]), records })
     }
 
     fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {

@@ -148,7 +148,7 @@ impl Broker {
         let group = self.members[&member];
         if let Some(wait) = self.groups[&group].members[&member].waiting {
             let wait = self.stop_waiting(wait);
-            if reason == LeaveReason::Left {
+            if reason != LeaveReason::Disconnected {
                 let event = Event::Polled { tag: wait.tag, batches: Cow::Borrowed(&[]) };
                 self.tell(wait.conn, event, out);
             }

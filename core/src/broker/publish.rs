@@ -11,7 +11,7 @@ use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::Leads;
-use crate::fact::Fact;
+use crate::fact::{Fact, Stored};
 use crate::id::{Append, ConnId, Place, QueueId, Tag, TopicId};
 use crate::limits::{EXCHANGE_HOPS_MAX, HEADERS_MAX};
 use crate::murmur2::partition_of;
@@ -40,25 +40,14 @@ impl Broker {
         self.check_size(&records)?;
         let route = self.route(&to)?;
         self.check_room(&route, &records)?;
-        let records = records.to_shared();
-        let (whole, parts) = self.place(&route, &records);
-        let mut appends = whole;
-        if !appends.is_empty() {
-            let fact = Fact::Published {
-                at: self.now,
-                appends: Cow::Borrowed(&appends),
-                records: records.clone(),
-            };
-            self.record(fact, out);
-        }
-        let mut counts: Vec<u32> = appends.iter().map(|_| records.count()).collect();
-        for (append, part) in parts {
-            counts.push(part.count());
-            let appends_one = [append];
-            let one = Cow::Borrowed(&appends_one[..]);
-            self.record(Fact::Published { at: self.now, appends: one, records: part }, out);
-            appends.push(append);
-        }
+        let batches = self.place(&route, &records.to_shared());
+        let fact = Fact::Published { at: self.now, batches: Cow::Borrowed(&batches) };
+        self.record(fact, out);
+        let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
+        let appends: Cow<'_, [Append]> = match &batches[..] {
+            [one] => Cow::Borrowed(&one.appends),
+            _ => appends.collect(),
+        };
         if confirm {
             self.tell(conn, Event::Published { tag, appends: Cow::Borrowed(&appends) }, out);
         }
@@ -66,11 +55,13 @@ impl Broker {
             Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
             Target::Queue { .. } | Target::Topic { .. } => ("", ""),
         };
-        for (append, count) in appends.iter().zip(counts) {
-            self.note_append(conn, *append, count, (exchange, key), out);
+        for batch in &batches {
+            for append in batch.appends.iter() {
+                self.note_append(conn, *append, batch.records.count(), (exchange, key), out);
+            }
         }
         self.deliver_all(route.queues, out);
-        for append in &appends {
+        for append in appends.iter() {
             if let Place::Partition(topic, partition) = append.place {
                 self.wake_polls(topic, partition, out);
             }
@@ -229,11 +220,7 @@ impl Broker {
     }
 
     /// Decides where the batch will lie: as a whole, and in parts where its keys spread.
-    fn place(
-        &mut self,
-        route: &Route,
-        records: &Records<'static>,
-    ) -> (Vec<Append>, Vec<(Append, Records<'static>)>) {
+    fn place(&mut self, route: &Route, records: &Records<'static>) -> Vec<Stored<'static>> {
         let mut whole: Vec<Append> = Vec::with_capacity(route.queues.len() + route.topics.len());
         whole.extend(
             route
@@ -243,26 +230,26 @@ impl Broker {
         );
         let mut parts = Vec::new();
         for id in &route.topics {
-            let mut split = match route.partition {
+            let split = match route.partition {
                 Some(partition) => BTreeMap::from([(partition, None)]),
                 None => self.split(*id, records),
             };
-            let topic = &self.topics[id];
-            let append = |partition: u32| Append {
-                place: Place::Partition(*id, partition),
-                base: topic.partitions[partition as usize].end(),
-            };
-            if split.len() == 1 {
-                let (partition, _) = split.pop_first().expect("there is one");
-                whole.push(append(partition));
-                continue;
-            }
             for (partition, part) in split {
-                let part = part.and_then(|part| part.finish()).expect("each part has a record");
-                parts.push((append(partition), part));
+                let log = &self.topics[id].partitions[partition as usize];
+                let append = Append { place: Place::Partition(*id, partition), base: log.end() };
+                match part {
+                    None => whole.push(append),
+                    Some(part) => parts.push(Stored {
+                        appends: alloc::vec![append].into(),
+                        records: part.finish().expect("each part has a record"),
+                    }),
+                }
             }
         }
-        (whole, parts)
+        if !whole.is_empty() {
+            parts.insert(0, Stored { appends: whole.into(), records: records.clone() });
+        }
+        parts
     }
 
     /// Which records go to which partition; a part is only made where there are several.

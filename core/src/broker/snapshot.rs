@@ -12,7 +12,7 @@ use core::fmt;
 use super::{Broker, Config};
 use crate::codec::{self, Frame};
 use crate::exchange::Leads;
-use crate::fact::Fact;
+use crate::fact::{Fact, Stored};
 use crate::id::{Append, Offset, Place};
 use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::log::Log;
@@ -156,8 +156,9 @@ fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
             put(Fact::LogStarts { place, next: base });
         }
         let records = segment.records().expect("segments gives those that are held").clone();
-        let appends = Cow::Borrowed(&[Append { place, base }][..]).into_owned().into();
-        put(Fact::Published { at: segment.at, appends, records });
+        let appends = [Append { place, base }];
+        let batch = Stored { appends: Cow::Borrowed(&appends), records };
+        put(Fact::Published { at: segment.at, batches: Cow::Borrowed(&[batch]) });
         end = base.plus(u64::from(segment.count));
     }
     if log.end() > end {

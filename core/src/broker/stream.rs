@@ -193,6 +193,12 @@ impl Broker {
         let mut commits = Vec::with_capacity(offsets.len());
         for CommitOffset { topic, partition, offset } in offsets {
             let partition = self.partition_named(topic, *partition)?;
+            if commits.iter().any(|(other, _)| *other == partition) {
+                return Err(Code::BadArgument.because(format!(
+                    "{topic}/{} stands in the commit twice; once is enough",
+                    partition.1
+                )));
+            }
             self.may_commit(id, member, generation, partition, *offset)?;
             commits.push((partition, *offset));
         }

@@ -224,10 +224,12 @@ fn because(reason: CloseReason) -> Closing {
 
 fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
     match fact {
-        Fact::Published { appends, records, .. } => {
-            let count = u64::from(records.count());
-            metrics.messages_published.add(count);
-            metrics.messages_stored.add(count * appends.len() as u64);
+        Fact::Published { batches, .. } => {
+            for batch in batches.iter() {
+                let count = u64::from(batch.records.count());
+                metrics.messages_published.add(count);
+                metrics.messages_stored.add(count * batch.appends.len() as u64);
+            }
         }
         Fact::Settled { offsets, .. } => metrics.messages_settled.add(offsets.len() as u64),
         Fact::DeadLettered { .. } => metrics.messages_dead_lettered.add(1),

@@ -99,8 +99,10 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
     while !rest.is_empty() {
         match codec::decode(&mut rest, entry.payload.len()) {
             Ok(Frame::Fact(mut fact)) => {
-                if let Fact::Published { records, .. } = &mut fact {
-                    super::shard::share(records, &entry.payload);
+                if let Fact::Published { batches, .. } = &mut fact {
+                    for batch in batches.to_mut() {
+                        super::shard::share(&mut batch.records, &entry.payload);
+                    }
                 }
                 broker.try_restore(fact).map_err(|violation| violation.to_string())?;
             }
