@@ -139,13 +139,13 @@ impl Drawing<'_> {
         if let Some(group) = group {
             let at = Point::at(rect.x + inset + 7.0, y);
             self.badge(at, 6.5, group, is_in_focus);
-            self.card_title(
-                rect,
-                rect.x + inset + 20.0,
-                y,
-                &group.name,
-                &format!("lag {}", group.lag()),
-            );
+            let lag = group.lag();
+            let (name, about) = if self.scene.is_compact {
+                (format!("+{lag}"), String::new())
+            } else {
+                (group.name.to_string(), format!("lag {lag}"))
+            };
+            self.card_title(rect, rect.x + inset + 20.0, y, &name, &about);
         } else if let CardOf::Workers(queue) = &card.of {
             self.card_title(rect, rect.x + inset, y, "workers", queue);
         }
@@ -154,8 +154,9 @@ impl Drawing<'_> {
     fn card_title(&self, rect: Rect, x: f64, y: f64, name: &str, about: &str) {
         let (ink, palette) = (self.ink, self.palette);
         ink.font(&self.plain(11.0));
-        let mut right = rect.right() - 10.0;
-        if !self.scene.is_compact {
+        let is_compact = self.scene.is_compact;
+        let mut right = rect.right() - if is_compact { 4.0 } else { 10.0 };
+        if !is_compact {
             ink.text(about, Point::at(right, y + 0.5), Align::Right, &palette.text_faint);
             right -= ink.text_width(about) + 8.0;
         }

@@ -16,7 +16,6 @@ const FLIGHTS_MAX: usize = 1_500;
 const FLY_BELOW_SPEED: f64 = 64.0;
 /// Above this speed movement is even.
 const EASE_BELOW_SPEED: f64 = 8.0;
-const CELL_MAX: f64 = 19.0;
 const CELL_MIN: f64 = 5.0;
 /// A mark without travel, where motion is not wanted.
 const OUTLINE_MS: f64 = 700.0;
@@ -143,8 +142,8 @@ impl Motion {
         let mut moves = false;
         for block in &scene.topics {
             let Some(topic) = picture.topic(&block.name) else { continue };
-            let width = block.lanes.first().map_or(0.0, |lane| lane.tape.w);
-            let cell = wanted_cell(picture, topic, width);
+            let Some(size) = block.lanes.first().map(|lane| lane.tape) else { continue };
+            let cell = wanted_cell(picture, topic, size);
             for (lane, tape) in block.lanes.iter().zip(&topic.tapes) {
                 let head = wanted_head(tape.end.0, lane.tape.w, cell);
                 let key = (topic.name.clone(), lane.partition);
@@ -378,8 +377,9 @@ pub(crate) fn slot_pitch(queue: &Queue, slots: Rect) -> f64 {
 }
 
 /// Wide enough to see, narrow enough that the group that is furthest behind is in view.
-fn wanted_cell(picture: &Picture, topic: &Topic, width: f64) -> f64 {
-    let mut wanted: f64 = width / CELL_MAX;
+fn wanted_cell(picture: &Picture, topic: &Topic, tape: Rect) -> f64 {
+    let widest = (tape.h * 0.72).max(CELL_MIN);
+    let mut wanted: f64 = tape.w / widest;
     for group in &picture.groups {
         for cursor in group.cursors.iter().filter(|cursor| cursor.topic == topic.name) {
             let Some(tape) = topic.tapes.get(cursor.partition as usize) else { continue };
@@ -387,7 +387,7 @@ fn wanted_cell(picture: &Picture, topic: &Topic, width: f64) -> f64 {
             wanted = wanted.max(tape.end.0.saturating_sub(behind) as f64 + 4.0);
         }
     }
-    (width / wanted).clamp(CELL_MIN, CELL_MAX)
+    (tape.w / wanted).clamp(CELL_MIN, widest)
 }
 
 /// The offset at a tape's right edge: a little room for what comes; a young tape fills from the left.

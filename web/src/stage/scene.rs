@@ -13,6 +13,7 @@ use super::geometry::{Point, Rect};
 /// Under this width producers and exchanges move to a strip on top, and clients show their tag only.
 const COMPACT_BELOW: f64 = 560.0;
 const SCALE_MIN: f64 = 0.8;
+const SCALE_MIN_COMPACT: f64 = 0.74;
 const SCALE_MAX: f64 = 1.4;
 
 /// Everything on the stage and where it is.
@@ -119,7 +120,7 @@ impl Sizes {
             margin + left + exchange + between(64.0, 116.0)
         };
         let wires = if is_compact { 40.0 } else { between(74.0, 132.0) };
-        let top = if is_compact { 62.0 } else { 16.0 };
+        let top = if is_compact { 56.0 } else { 16.0 };
         let tape_to = (card_from - wires).max(tape_from + 60.0);
         Sizes { scale: 1.0, margin, top, left, exchange, tape_from, tape_to, card_from, card_width }
     }
@@ -140,7 +141,8 @@ impl Scene {
         let mut sizes = Sizes::of(width, is_compact, true);
         let natural = Scene::build(picture, width, is_compact, &sizes);
         let fit = (height - 2.0 * sizes.top) / (natural.height - 2.0 * sizes.top).max(1.0);
-        sizes.scale = fit.clamp(SCALE_MIN, SCALE_MAX);
+        let least = if is_compact { SCALE_MIN_COMPACT } else { SCALE_MIN };
+        sizes.scale = fit.clamp(least, SCALE_MAX);
         let mut scene = Scene::build(picture, width, is_compact, &sizes);
         let spare = (height - scene.height) / 2.0;
         if spare > 0.0 && !is_compact {

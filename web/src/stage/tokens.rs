@@ -76,7 +76,7 @@ impl Drawing<'_> {
             .map(|cursor| cursor.committed.unwrap_or(Offset(0)))
             .min()
             .unwrap_or(Offset(0));
-        let radius = (view.cell * 0.34).clamp(1.6, 6.0);
+        let radius = (view.cell * 0.34).clamp(1.6, 7.0);
         let y = lane.tape.middle().y;
         for mark in &tape.marks {
             let x = view.x(lane.tape, mark.offset.0 as f64 + 0.5);

@@ -199,7 +199,7 @@ pub(crate) fn Hands(props: &HandsProps) -> Html {
     let style = if actor.role == Role::Producer {
         format!("left:{:.0}px;top:{:.0}px", at.x.max(8.0), at.bottom() + 10.0)
     } else {
-        format!("right:calc(100% - {:.0}px);top:{:.0}px", at.x - 8.0, at.y - 6.0)
+        format!("right:calc(100% - {:.0}px);top:{:.0}px", at.right() + 2.0, at.bottom() + 5.0)
     };
     html! {
         <div class="hands" {style} role="group" aria-label={format!("What can be done to {}", actor.name)}>
