@@ -180,6 +180,7 @@ fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
 
 /// `cargo test` for wasm; browser files find Chromium through a file of its flags.
 fn runner(tools: &Toolbox) -> Result<Command> {
+    npm::require_node()?;
     let mut cargo = tools.wasm("cargo");
     cargo.args(["test", "--locked", "--target", TARGET]);
     // The default limits, of 20 and 5 seconds, are short for a machine that does other work too.

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::chromium::Browser;
 use crate::process;
 use crate::project::Project;
-use crate::{Result, bindgen, chromium, npm, trunk, wasm_toolchain};
+use crate::{Result, bindgen, chromium, trunk, wasm_toolchain};
 
 /// What `cargo run` sets for us, and what would mislead a program that we start.
 const OURS_ONLY: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
@@ -56,7 +56,6 @@ impl Toolbox {
 
     /// Makes ready what building the playground needs.
     pub(crate) fn for_page(&mut self) -> Result<()> {
-        npm::require_node()?;
         self.for_wasm()?;
         if let Some(dir) = trunk::ensure(self)? {
             self.front.push(dir);
