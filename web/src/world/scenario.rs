@@ -12,8 +12,9 @@ use super::shop::Shop;
 use super::worker::Worker;
 use crate::picture::{ActorId, Tuning};
 
-/// Where orders are published.
-pub const EXCHANGE: &str = "orders";
+/// Where orders are published. Not named as the topic is, so that a command line that is told only a
+/// name knows which is meant.
+pub const EXCHANGE: &str = "order.events";
 /// The topic that keeps every order, in partitions by order number.
 pub const TOPIC: &str = "orders";
 /// The queue in which each order waits to be shipped.
