@@ -197,6 +197,11 @@ impl Client {
         }
     }
 
+    /// The next event that has arrived already, if one has.
+    pub fn next_arrived(&mut self) -> Option<EventFrame> {
+        self.arrived.pop_front()
+    }
+
     /// Asks, and waits for the answer; a refusal is an error. Events that come in between are kept
     /// for [`Client::next`]. If the future is dropped, the answer is kept for `next` too.
     pub async fn request(&mut self, op: Op<'_>) -> Result<EventFrame, ClientError> {

@@ -199,6 +199,34 @@ fn following_a_queue_prints_what_comes_until_it_is_interrupted() {
 }
 
 #[test]
+fn what_was_taken_and_not_printed_goes_back_without_an_attempt() {
+    let server = with_queue(2_000);
+    let peeked = || server.out(&["queues", "peek", "jobs", "--max", "2000", "--json"]);
+    let untouched = |count: usize| {
+        let messages = peeked();
+        assert_eq!(messages.lines().count(), count);
+        for line in messages.lines() {
+            let message: Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(
+                (&message["state"], &message["attemptsFailed"]),
+                (&"ready".into(), &0.into())
+            );
+        }
+    };
+    // As each message is acknowledged, another takes its place in the prefetch.
+    let args = ["consume", "jobs", "--follow", "--max", "3"];
+    assert_eq!(server.out(&args).lines().count(), 3);
+    untouched(1_997);
+
+    // A reader that has gone before anything could be printed.
+    let args = ["consume", "jobs", "--prefetch", "256", "--format", "json"];
+    let mut child = server.command(&args).spawn().expect("it runs");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+    untouched(1_997);
+}
+
+#[test]
 fn following_a_topic_prints_what_comes_after_its_end() {
     let server = with_topic();
     let args = ["consume", "orders", "--from", "latest", "--follow", "--max", "2"];

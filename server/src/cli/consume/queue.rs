@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use fanlight_core::limits::{DELIVERIES_PER_EVENT_MAX, LEASES_PER_REQUEST_MAX};
-use fanlight_core::{Delivery, Event, LeaseId, Offset, Op, Span};
+use fanlight_core::{ConsumerId, Delivery, Event, LeaseId, Offset, Op, Span};
 use fanlight_server::client::{Client, ClientError};
 
 use super::record::{Found, From, Printer};
@@ -12,6 +13,9 @@ use super::{Options, Settle};
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, counted};
 use crate::cli::{names, queues};
+
+/// How long giving back what was not printed may take, at the end.
+const RELEASE_WAIT: Duration = Duration::from_secs(2);
 
 /// Shows messages without taking them.
 pub(super) async fn peek(
@@ -49,15 +53,20 @@ pub(super) async fn consume(
         queue: &options.target,
         settle: options.settle(),
         delay: options.delay.unwrap_or(Span::ZERO),
+        consumer: None,
+        unseen: Vec::new(),
         held: Vec::new(),
         stale: 0,
         printer,
     };
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    match options.follow {
-        true => follow(client, options, &mut work, interrupted.as_mut()).await?,
-        false => drain(client, options, &mut work, interrupted.as_mut()).await?,
-    }
+    let result = match options.follow {
+        true => follow(client, options, &mut work, interrupted.as_mut()).await,
+        false => drain(client, options, &mut work, interrupted.as_mut()).await,
+    };
+    let released = tokio::time::timeout(RELEASE_WAIT, work.release_unseen(client)).await;
+    result?;
+    released.unwrap_or(Ok(()))?;
     if work.stale > 0 {
         output::note(format_args!(
             "{} printed after their lease had ended, and will be delivered again; a smaller \
@@ -72,7 +81,11 @@ struct Work<'w, 'o> {
     queue: &'w str,
     settle: Settle,
     delay: Span,
-    /// Printed, and not settled before the end.
+    /// Where messages are pushed to.
+    consumer: Option<ConsumerId>,
+    /// Taken, and not printed for sure.
+    unseen: Vec<LeaseId>,
+    /// Printed, and not settled yet.
     held: Vec<LeaseId>,
     stale: u64,
     printer: &'w mut Printer<'o>,
@@ -135,7 +148,11 @@ async fn follow(
     let prefetch = left.min(u64::from(options.prefetch)) as u32;
     let op = Op::Consume { queue: work.queue.into(), prefetch, visibility: None };
     match client.request(op).await {
-        Ok(_) => {}
+        Ok(answer) => {
+            if let Event::Consuming { consumer, .. } = answer.event()? {
+                work.consumer = Some(consumer);
+            }
+        }
         Err(error) => return Err(names::explain(client, error, work.queue).await),
     }
     while left > 0 {
@@ -147,6 +164,7 @@ async fn follow(
         if let Event::Delivered { deliveries, .. } = event {
             let taken = deliveries.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             left -= taken as u64;
+            work.unseen.extend(deliveries[taken..].iter().map(|delivery| delivery.lease));
             work.print(&deliveries[..taken])?;
             if work.settle != Settle::Hold {
                 work.settle_held(client).await?;
@@ -161,15 +179,38 @@ async fn follow(
 impl Work<'_, '_> {
     /// Prints deliveries and keeps their leases.
     fn print(&mut self, deliveries: &[Delivery<'_>]) -> Result<(), Failure> {
+        let before = self.unseen.len();
+        self.unseen.extend(deliveries.iter().map(|delivery| delivery.lease));
         for delivery in deliveries {
             self.printer.print(&Found {
                 record: delivery.record.record(),
                 offset: delivery.lease.offset,
                 from: From::Queue { queue: self.queue, attempt: delivery.attempt },
             })?;
-            self.held.push(delivery.lease);
         }
-        self.printer.flush()
+        self.printer.flush()?;
+        self.held.extend(self.unseen.drain(before..));
+        Ok(())
+    }
+
+    /// Gives back what was taken and not printed, so that no attempt is counted for it.
+    async fn release_unseen(&mut self, client: &mut Client) -> Result<(), Failure> {
+        // Everything that was on the way has arrived once this is answered.
+        match self.consumer {
+            Some(consumer) => client.done(Op::Cancel { consumer }).await?,
+            None => drop(client.overview().await?),
+        }
+        while let Some(frame) = client.next_arrived() {
+            if let Event::Delivered { deliveries, .. } | Event::Received { deliveries, .. } =
+                frame.event()?
+            {
+                self.unseen.extend(deliveries.iter().map(|delivery| delivery.lease));
+            }
+        }
+        for leases in self.unseen.chunks(LEASES_PER_REQUEST_MAX) {
+            client.request(Op::Release { leases: leases.into() }).await?;
+        }
+        Ok(())
     }
 
     /// Settles what was printed; what is held is returned when the connection closes.
