@@ -1,9 +1,9 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 //!
 //! A fresh machine needs Rust and a C compiler, and for tests Node. All else (a Rust that builds for
-//! the web, wasm-bindgen, trunk, Chromium, npm packages) is fetched into a private cache on first use, and
-//! found there afterwards. Nothing is installed system-wide. Only `std` is used, so that the first
-//! command on a fresh machine starts within seconds.
+//! the web, wasm-bindgen, trunk, Chromium, npm packages) is fetched into a private cache on first
+//! use, and found there afterwards. Nothing is installed system-wide. Only `std` is used, so that
+//! the first command on a fresh machine starts within seconds.
 
 mod bindgen;
 mod cache;
