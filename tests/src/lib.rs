@@ -8,4 +8,5 @@ pub mod digest;
 pub mod parity;
 pub mod run;
 pub mod shrink;
+pub mod trace;
 pub mod workload;

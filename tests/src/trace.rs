@@ -1,0 +1,24 @@
+//! Golden traces: text files that are read as documentation and checked as tests.
+//!
+//! ```text
+//! # A line that begins with # is for the reader.
+//! at 10ms c1 publish queue=jobs "a" @key{header:value}"b"
+//! ----
+//! fact published jobs@0: "a" @key{header:value}"b"
+//! c1 #3 published jobs@0
+//! ```
+//!
+//! A block is one or more inputs, a line `----`, and every effect of them in order, up to an empty
+//! line. A time stays until the next `at`; `at due` is the broker's deadline. A lease is written
+//! `queue@offset#delivery`, with `~epoch` after it where that is not 1; `queue@offset` alone is
+//! the newest that was handed out. `restart` crashes the broker and recovers it from its facts,
+//! `restart from-snapshot` from a snapshot.
+
+mod command;
+mod effects;
+mod names;
+mod play;
+mod request;
+mod text;
+
+pub use play::play;

@@ -1,0 +1,286 @@
+//! Effects as lines: compact, and with everything that matters in them.
+
+use fanlight_core::{
+    Assignment, Attempt, Delivery, Effect, Event, Fact, Fetched, GroupView, MessageState,
+    MessageView, Offset, Overview, QueuePolicy, QueueView, Time, TopicView, View,
+};
+
+use super::names::Names;
+use super::text::{shown_record, shown_records, shown_span};
+
+/// The lines of an effect: one, and one more for each thing that an event lists.
+pub(super) fn shown(effect: &Effect<'_>, names: &Names) -> Vec<String> {
+    match effect {
+        Effect::Fact(fact) => vec![format!("fact {}", shown_fact(fact, names))],
+        Effect::Close(conn, reason) => vec![format!("close {conn} {reason:?}")],
+        Effect::Tell(conn, event) => {
+            let (first, rest) = shown_event(event, names);
+            let rest = rest.into_iter().map(|line| format!("    {line}"));
+            [format!("{conn} {first}")].into_iter().chain(rest).collect()
+        }
+    }
+}
+
+fn time(at: Time) -> String {
+    shown_span(at.since(Time::ZERO))
+}
+
+fn offsets(offsets: &[Offset]) -> String {
+    offsets.iter().map(|offset| format!("@{offset}")).collect::<Vec<_>>().join(" ")
+}
+
+fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
+    match fact {
+        Fact::Started { epoch } => format!("started epoch={epoch}"),
+        Fact::ExchangeDeclared { name, kind } => format!("exchange-declared {name} {kind:?}"),
+        Fact::ExchangeDeleted { name } => format!("exchange-deleted {name}"),
+        Fact::QueueDeclared { id, name, policy } => {
+            format!("queue-declared {name} {id}{}", shown_policy(policy))
+        }
+        Fact::QueueDeleted { id } => format!("queue-deleted {}", names.queue(*id)),
+        Fact::TopicCreated { id, name, partitions } => {
+            format!("topic-created {name} {id} partitions={partitions}")
+        }
+        Fact::TopicDeleted { id } => format!("topic-deleted {}", names.topic(*id)),
+        Fact::Bound { exchange, to, pattern } => format!("bound {exchange} {to:?} key={pattern:?}"),
+        Fact::Unbound { exchange, to, pattern } => {
+            format!("unbound {exchange} {to:?} key={pattern:?}")
+        }
+        Fact::Published { appends, records, at: _ } => {
+            format!("published {}: {}", names.appends(appends), shown_records(records))
+        }
+        Fact::Settled { queue, offsets: gone } => {
+            format!("settled {} {}", names.queue(*queue), offsets(gone))
+        }
+        Fact::AttemptEnded { queue, offset, end, client, ready_at, at: _ } => format!(
+            "attempt-ended {}@{offset} {end:?} client={client} ready-at={}",
+            names.queue(*queue),
+            time(*ready_at)
+        ),
+        Fact::DeadLettered { queue, offset, reason, to, to_offset, record, at: _ } => format!(
+            "dead-lettered {}@{offset} -> {}@{to_offset} {reason:?}: {}",
+            names.queue(*queue),
+            names.queue(*to),
+            shown_record(&record.record())
+        ),
+        Fact::Redriven { queue, offset, to, to_offset, record, at: _ } => format!(
+            "redriven {}@{offset} -> {}@{to_offset}: {}",
+            names.queue(*queue),
+            names.queue(*to),
+            shown_record(&record.record())
+        ),
+        Fact::GroupCreated { id, name } => format!("group-created {name} {id}"),
+        Fact::Rebalanced { group, generation } => {
+            format!("rebalanced {} generation={generation}", names.group(*group))
+        }
+        Fact::Committed { group, topic, partition, offset, at: _ } => format!(
+            "committed {} {}/{partition}={offset}",
+            names.group(*group),
+            names.topic(*topic)
+        ),
+        Fact::GroupDeleted { id } => format!("group-deleted {}", names.group(*id)),
+        Fact::LogStarts { .. } | Fact::NumbersFrom { .. } | Fact::MessageState { .. } => {
+            format!("only in snapshots: {fact:?}")
+        }
+    }
+}
+
+fn shown_policy(policy: &QueuePolicy<'_>) -> String {
+    let mut shown = format!(" visibility={}", shown_span(policy.visibility));
+    if let Some(max) = policy.deliveries_max {
+        shown += &format!(" deliveries-max={max}");
+    }
+    if let Some(queue) = &policy.dead_letter {
+        shown += &format!(" dead-letter={queue}");
+    }
+    if let Some(max) = policy.messages_max {
+        shown += &format!(" messages-max={max}");
+    }
+    if policy.retry_delay.0 > 0 {
+        shown += &format!(" retry-delay={}", shown_span(policy.retry_delay));
+    }
+    shown
+}
+
+fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
+    let first = match event {
+        Event::Opened { conn, epoch, now } => {
+            format!("opened as {conn} epoch={epoch} now={}", time(*now))
+        }
+        Event::Done { tag } => format!("{tag} done"),
+        Event::Count { tag, count } => format!("{tag} count {count}"),
+        Event::Refused { tag, refusal } => {
+            format!(
+                "{tag} refused {} {:?}: {}",
+                refusal.code.number(),
+                refusal.code,
+                refusal.message
+            )
+        }
+        Event::Published { tag, appends } => format!("{tag} published {}", names.appends(appends)),
+        Event::Consuming { tag, consumer } => format!("{tag} consuming as {consumer}"),
+        Event::Cancelled { consumer } => format!("{consumer} cancelled"),
+        Event::Delivered { consumer, deliveries } => {
+            return (format!("{consumer} delivered"), shown_deliveries(deliveries, names));
+        }
+        Event::Received { tag, deliveries } if deliveries.is_empty() => {
+            format!("{tag} received nothing")
+        }
+        Event::Received { tag, deliveries } => {
+            return (format!("{tag} received"), shown_deliveries(deliveries, names));
+        }
+        Event::Settled { tag, count, stale } if stale.is_empty() => {
+            format!("{tag} settled {count}")
+        }
+        Event::Settled { tag, count, stale } => {
+            let stale: Vec<_> = stale.iter().map(|lease| names.shown_lease(lease)).collect();
+            format!("{tag} settled {count}, stale: {}", stale.join(" "))
+        }
+        Event::Joined { tag, member } => format!("{tag} joined as {member}"),
+        Event::Assigned { member, generation, partitions } => format!(
+            "{member} assigned generation={generation}: {}",
+            list(partitions.iter().map(|Assignment { topic, partition, position }| format!(
+                "{topic}/{partition} from {position}"
+            )))
+        ),
+        Event::Expelled { member } => format!("{member} expelled"),
+        Event::Polled { tag, batches } if batches.is_empty() => format!("{tag} polled nothing"),
+        Event::Polled { tag, batches } => {
+            return (format!("{tag} polled"), batches.iter().map(shown_fetched).collect());
+        }
+        Event::ReadDone { tag, start, end, batch } => {
+            let batch = batch.iter().map(shown_fetched).collect();
+            return (format!("{tag} read of {start} to {end}"), batch);
+        }
+        Event::Inspected { tag, view } => return (format!("{tag} inspected"), shown_view(view)),
+        Event::Activity { at: _, activity } => format!("sees: {activity}"),
+    };
+    (first, Vec::new())
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { "nothing".into() } else { items.join(", ") }
+}
+
+fn shown_deliveries(deliveries: &[Delivery<'_>], names: &Names) -> Vec<String> {
+    let one = |Delivery { lease, attempt, deadline, record }: &Delivery<'_>| {
+        let lease = names.shown_lease(lease);
+        let record = shown_record(&record.record());
+        format!("{lease} attempt={attempt} until={} {record}", time(*deadline))
+    };
+    deliveries.iter().map(one).collect()
+}
+
+fn shown_fetched(fetched: &Fetched<'_>) -> String {
+    let Fetched { topic, partition, base, records, appended_at: _ } = fetched;
+    format!("{topic}/{partition}@{base}: {}", shown_records(records))
+}
+
+fn shown_view(view: &View<'_>) -> Vec<String> {
+    match view {
+        View::Overview(overview) => shown_overview(overview),
+        View::Queue(queue) => shown_queue(queue),
+        View::Topic(topic) => shown_topic(topic),
+        View::Group(group) => shown_group(group),
+        View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
+    }
+}
+
+fn shown_overview(overview: &Overview) -> Vec<String> {
+    let Overview { now, epoch, stored_bytes, due, exchanges, queues, topics, groups, connections } =
+        overview;
+    let due = due.map(|(at, reason)| format!(" due={} {reason:?}", time(at))).unwrap_or_default();
+    let mut lines = vec![format!("now={} epoch={epoch} stored={stored_bytes}B{due}", time(*now))];
+    for exchange in exchanges {
+        lines.push(format!("exchange {} {:?}", exchange.name, exchange.kind));
+        let bindings = exchange.bindings.iter();
+        lines.extend(bindings.map(|b| format!("  {:?} -> {:?}", b.pattern, b.to)));
+    }
+    lines.extend(queues.iter().flat_map(shown_queue));
+    lines.extend(topics.iter().flat_map(shown_topic));
+    lines.extend(groups.iter().flat_map(shown_group));
+    lines.extend(connections.iter().map(|c| format!("connection {} {}", c.id, c.client)));
+    lines
+}
+
+fn shown_queue(queue: &QueueView) -> Vec<String> {
+    let QueueView { id, name, policy, ready, leased, delayed, bytes, end, .. } = queue;
+    let QueueView { acked, dead_lettered, oldest_at, consumers, .. } = queue;
+    let oldest = oldest_at.map(|at| format!(" oldest-at={}", time(at))).unwrap_or_default();
+    let mut lines = vec![
+        format!("queue {name} {id}{}", shown_policy(policy)),
+        format!(
+            "  ready={ready} leased={leased} delayed={delayed} acked={acked} \
+             dead-lettered={dead_lettered} end={end} {bytes}B{oldest}"
+        ),
+    ];
+    lines.extend(consumers.iter().map(|consumer| {
+        format!(
+            "  {} of {} holds {} of {}",
+            consumer.id, consumer.conn, consumer.outstanding, consumer.prefetch
+        )
+    }));
+    lines
+}
+
+fn shown_topic(topic: &TopicView) -> Vec<String> {
+    let partitions = topic.partitions.iter().zip(0..).map(|(partition, number)| {
+        let name = &topic.name;
+        format!("  {name}/{number} {} to {} {}B", partition.start, partition.end, partition.bytes)
+    });
+    [format!("topic {} {}", topic.name, topic.id)].into_iter().chain(partitions).collect()
+}
+
+fn shown_group(group: &GroupView) -> Vec<String> {
+    let GroupView { id, name, generation, assignor, members, partitions } = group;
+    let mut lines = vec![format!("group {name} {id} generation={generation} {assignor:?}")];
+    lines.extend(members.iter().map(|m| format!("  {} of {} {}", m.id, m.conn, m.client)));
+    lines.extend(partitions.iter().map(|p| {
+        let none = || "none".to_string();
+        format!(
+            "  {}/{} committed={} position={} end={} lag={} owner={}",
+            p.topic,
+            p.partition,
+            p.committed.map_or_else(none, |offset| offset.to_string()),
+            p.position.map_or_else(none, |offset| offset.to_string()),
+            p.end,
+            p.lag,
+            p.owner.map_or_else(none, |owner| owner.to_string())
+        )
+    }));
+    lines
+}
+
+fn shown_message(message: &MessageView<'_>) -> Vec<String> {
+    let state = match &message.state {
+        MessageState::Ready => "ready".to_string(),
+        MessageState::Leased { conn, until } => format!("leased to {conn} until={}", time(*until)),
+        MessageState::Delayed { until } => format!("delayed until={}", time(*until)),
+    };
+    let record = shown_record(&message.record.record());
+    let mut lines = vec![format!(
+        "@{} came={} {state} failed={} {record}",
+        message.offset,
+        time(message.at),
+        message.attempts_failed
+    )];
+    lines.extend(message.attempts.iter().map(shown_attempt));
+    for death in &message.deaths {
+        lines.push(format!(
+            "  died in {}@{} at {} {:?}, where it came at {}",
+            death.queue,
+            death.offset,
+            time(death.at),
+            death.reason,
+            time(death.appended_at)
+        ));
+        lines.extend(death.attempts.iter().map(|attempt| format!("  {}", shown_attempt(attempt))));
+    }
+    lines
+}
+
+fn shown_attempt(attempt: &Attempt) -> String {
+    let Attempt { number, at, end, client } = attempt;
+    format!("  attempt {number} ended at {} {end:?} client={client}", time(*at))
+}

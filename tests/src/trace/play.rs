@@ -1,0 +1,109 @@
+//! From a trace's text to the text it should be.
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{Broker, Config, Effect, Input, Request, Tag, Time};
+
+use super::command::{Command, When, parse};
+use super::effects::shown;
+use super::names::Names;
+use super::request;
+
+/// Plays every block of a trace: the same text, with the effects as they are.
+pub fn play(text: &str) -> Result<String, String> {
+    let mut player = Player::new(Config::default());
+    let mut played = String::new();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        played.push_str(line);
+        played.push('\n');
+        if line == "----" {
+            while lines.next_if(|(_, line)| !line.is_empty()).is_some() {}
+            for effect in player.effects.drain(..) {
+                played.push_str(&effect);
+                played.push('\n');
+            }
+        } else if !line.is_empty() && !line.starts_with('#') {
+            player.line(line).map_err(|why| format!("line {}, {line:?}: {why}", number + 1))?;
+        }
+    }
+    if player.effects.is_empty() { Ok(played) } else { Err("inputs without ---- after".into()) }
+}
+
+struct Player {
+    config: Config,
+    broker: Broker,
+    now: Time,
+    tag: u32,
+    names: Names,
+    facts: Vec<u8>,
+    effects: Vec<String>,
+}
+
+impl Player {
+    fn new(config: Config) -> Player {
+        Player {
+            broker: Broker::new(config.clone(), Time::ZERO),
+            config,
+            now: Time::ZERO,
+            tag: 0,
+            names: Names::default(),
+            facts: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let (when, command) = parse(line)?;
+        match when {
+            When::Same => {}
+            When::At(span) => self.now = Time::ZERO + span,
+            When::Due => self.now = self.broker.deadline().ok_or("nothing is due")?.0,
+        }
+        match command {
+            Command::Config(seed, limits) if self.facts.is_empty() => {
+                *self = Player::new(Config { seed, limits: *limits });
+            }
+            Command::Config(..) => return Err("config comes first".into()),
+            Command::Open(conn, session) => self.apply(Input::Open(conn, session)),
+            Command::Closed(conn) => self.apply(Input::Closed(conn)),
+            Command::Tick => self.apply(Input::Tick),
+            Command::Restart { from_snapshot } => self.restart(from_snapshot)?,
+            Command::Request(conn, verb, words) => {
+                let op = request::parse(verb, words, &self.names)?;
+                self.tag += 1;
+                self.apply(Input::Request(conn, Request { tag: Tag(self.tag), op }));
+            }
+        }
+        self.broker.check().map_err(|violation| violation.to_string())
+    }
+
+    fn apply(&mut self, input: Input<'_>) {
+        let (names, facts, effects) = (&mut self.names, &mut self.facts, &mut self.effects);
+        self.broker.apply(self.now, input, &mut |effect: Effect<'_>| {
+            if let Effect::Fact(fact) = &effect {
+                codec::encode_fact(fact, facts);
+            }
+            names.hear(&effect);
+            effects.extend(shown(&effect, names));
+        });
+    }
+
+    fn restart(&mut self, from_snapshot: bool) -> Result<(), String> {
+        let mut snapshot = Vec::new();
+        self.broker.snapshot(&mut snapshot);
+        self.broker = Broker::new(self.config.clone(), self.now);
+        if from_snapshot {
+            let loaded = Broker::load(self.config.clone(), self.now, &snapshot);
+            self.broker = loaded.map_err(|error| error.to_string())?;
+            return Ok(());
+        }
+        let mut rest = &self.facts[..];
+        while !rest.is_empty() {
+            match codec::decode(&mut rest, usize::MAX - 1) {
+                Ok(Frame::Fact(fact)) => self.broker.restore(fact),
+                other => return Err(format!("a fact reads as {other:?}")),
+            }
+        }
+        Ok(())
+    }
+}

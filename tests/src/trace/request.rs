@@ -1,0 +1,316 @@
+//! A request as a line of a trace says it.
+
+use std::borrow::Cow;
+
+use fanlight_core::{
+    Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, Generation, Inspect,
+    LeaseId, MemberId, Offset, Op, Pick, Position, QueuePolicy, Span, Start, Target, Time,
+};
+
+use super::names::Names;
+use super::text::{add_record, span};
+
+type Parsed<T> = Result<T, String>;
+
+/// The words after a verb: those of the form `name=value` by name, the others in their order.
+struct Words<'t> {
+    named: Vec<(&'t str, &'t str)>,
+    plain: std::vec::IntoIter<&'t str>,
+}
+
+impl<'t> Words<'t> {
+    fn new(words: Vec<&'t str>) -> Words<'t> {
+        let named = |word: &&str| word.contains('=') && !word.starts_with(['"', '@', '{']);
+        let (named, plain): (Vec<&str>, Vec<&str>) = words.into_iter().partition(named);
+        let named = named.into_iter().filter_map(|word| word.split_once('=')).collect();
+        Words { named, plain: plain.into_iter() }
+    }
+
+    fn take(&mut self, name: &str) -> Option<&'t str> {
+        let at = self.named.iter().position(|(n, _)| *n == name)?;
+        let value = self.named.remove(at).1;
+        Some(value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value))
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, name: &str) -> Parsed<Option<T>> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| format!("{name}={value} is no number"))
+    }
+
+    fn span(&mut self, name: &str) -> Parsed<Option<Span>> {
+        self.take(name).map(span).transpose()
+    }
+
+    /// The next word that is no `name=value`.
+    fn next(&mut self, what: &str) -> Parsed<&'t str> {
+        let word = self.plain.next().ok_or_else(|| format!("{what} is missing"))?;
+        Ok(word.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(word))
+    }
+
+    fn name(&mut self, what: &str) -> Parsed<Cow<'t, str>> {
+        self.next(what).map(Cow::from)
+    }
+
+    fn id(&mut self, prefix: &str) -> Parsed<u64> {
+        let word = self.next(prefix)?;
+        let number = word.strip_prefix(prefix).and_then(|number| number.parse().ok());
+        number.ok_or_else(|| format!("{word:?} is no {prefix}1"))
+    }
+
+    fn leases(&mut self, names: &Names) -> Parsed<Cow<'t, [LeaseId]>> {
+        self.plain.by_ref().map(|word| names.lease(word)).collect()
+    }
+
+    fn done(mut self) -> Parsed<()> {
+        match (self.plain.next(), self.named.first()) {
+            (None, None) => Ok(()),
+            (Some(word), _) => Err(format!("{word:?} is too much")),
+            (_, Some((name, _))) => Err(format!("{name}= is not known here")),
+        }
+    }
+}
+
+/// The request of a line.
+pub(super) fn parse<'t>(verb: &str, words: Vec<&'t str>, names: &Names) -> Parsed<Op<'t>> {
+    let mut words = Words::new(words);
+    let op = match topology(verb, &mut words)? {
+        Some(op) => op,
+        None => match queues(verb, &mut words, names)? {
+            Some(op) => op,
+            None => streams(verb, &mut words)?.ok_or_else(|| format!("{verb:?} is no request"))?,
+        },
+    };
+    words.done()?;
+    Ok(op)
+}
+
+fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
+    Ok(Some(match verb {
+        "exchange" => {
+            let name = words.name("the exchange")?;
+            let kind = match words.next("its kind")? {
+                "direct" => ExchangeKind::Direct,
+                "topic" => ExchangeKind::Topic,
+                "fanout" => ExchangeKind::Fanout,
+                other => return Err(format!("{other:?} is no kind: direct, topic, fanout")),
+            };
+            Op::DeclareExchange { name, kind }
+        }
+        "delete-exchange" => Op::DeleteExchange { name: words.name("the exchange")? },
+        "queue" => {
+            let name = words.name("the queue")?;
+            let policy = QueuePolicy {
+                visibility: words.span("visibility")?.unwrap_or(QueuePolicy::default().visibility),
+                deliveries_max: words.number("deliveries-max")?,
+                dead_letter: words.take("dead-letter").map(Cow::from),
+                messages_max: words.number("messages-max")?,
+                retry_delay: words.span("retry-delay")?.unwrap_or_default(),
+            };
+            Op::DeclareQueue { name, policy }
+        }
+        "delete-queue" => Op::DeleteQueue { name: words.name("the queue")? },
+        "purge" => Op::PurgeQueue { name: words.name("the queue")? },
+        "topic" => Op::CreateTopic {
+            name: words.name("the topic")?,
+            partitions: words.number("partitions")?.unwrap_or(1),
+        },
+        "delete-topic" => Op::DeleteTopic { name: words.name("the topic")? },
+        "bind" => Op::Bind {
+            exchange: words.name("the exchange")?,
+            to: destination(words)?,
+            pattern: words.take("key").unwrap_or_default().into(),
+        },
+        "unbind" => Op::Unbind {
+            exchange: words.name("the exchange")?,
+            to: destination(words)?,
+            pattern: words.take("key").unwrap_or_default().into(),
+        },
+        "watch" => Op::Watch { on: words.next("on or off")? == "on" },
+        "inspect" => Op::Inspect { what: inspected(words)? },
+        _ => return Ok(None),
+    }))
+}
+
+fn destination<'t>(words: &mut Words<'t>) -> Parsed<Destination<'t>> {
+    if let Some(queue) = words.take("queue") {
+        return Ok(Destination::Queue(queue.into()));
+    }
+    if let Some(topic) = words.take("topic") {
+        return Ok(Destination::Topic(topic.into()));
+    }
+    let exchange = words.take("exchange").ok_or("where to? queue=, topic=, exchange=")?;
+    Ok(Destination::Exchange(exchange.into()))
+}
+
+fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
+    if let Some(queue) = words.take("queue") {
+        return Ok(Inspect::Queue(queue.into()));
+    }
+    if let Some(topic) = words.take("topic") {
+        return Ok(Inspect::Topic(topic.into()));
+    }
+    if let Some(group) = words.take("group") {
+        return Ok(Inspect::Group(group.into()));
+    }
+    words.next("overview, queue=, topic= or group=").map(|_| Inspect::Overview)
+}
+
+fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option<Op<'t>>> {
+    Ok(Some(match verb {
+        "publish" => publish(words)?,
+        "consume" => Op::Consume {
+            queue: words.name("the queue")?,
+            prefetch: words.number("prefetch")?.unwrap_or(1),
+            visibility: words.span("visibility")?,
+        },
+        "cancel" => Op::Cancel { consumer: ConsumerId(words.id("consumer-")?) },
+        "receive" => Op::Receive {
+            queue: words.name("the queue")?,
+            messages_max: words.number("max")?.unwrap_or(1),
+            wait: words.span("wait")?.unwrap_or_default(),
+            visibility: words.span("visibility")?,
+        },
+        "ack" => Op::Ack { leases: words.leases(names)? },
+        "nack" => {
+            let delay = words.span("delay")?.unwrap_or_default();
+            Op::Nack { leases: words.leases(names)?, delay }
+        }
+        "reject" => Op::Reject { leases: words.leases(names)? },
+        "release" => Op::Release { leases: words.leases(names)? },
+        "extend" => {
+            let visibility = words.span("visibility")?.ok_or("visibility= is missing")?;
+            Op::Extend { leases: words.leases(names)?, visibility }
+        }
+        "peek" => Op::Peek {
+            queue: words.name("the queue")?,
+            from: Offset(words.number("from")?.unwrap_or_default()),
+            messages_max: words.number("max")?.unwrap_or(10),
+        },
+        "redrive" => {
+            let queue = words.name("the queue")?;
+            let pick = match words.number("one")? {
+                Some(offset) => {
+                    let body = words.take("body").map(|body| Cow::Borrowed(body.as_bytes()));
+                    Pick::One { offset: Offset(offset), body }
+                }
+                None => {
+                    let messages_max = words.number("oldest")?.ok_or("one= or oldest=")?;
+                    Pick::Oldest { messages_max }
+                }
+            };
+            Op::Redrive { queue, pick, to: words.take("to").map(Cow::from) }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn publish<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
+    let to = if let Some(name) = words.take("queue") {
+        Target::Queue { name: name.into() }
+    } else if let Some(name) = words.take("topic") {
+        match name.split_once('/') {
+            Some((name, partition)) => Target::Topic {
+                name: name.into(),
+                partition: Some(partition.parse().map_err(|_| "the partition is a number")?),
+            },
+            None => Target::Topic { name: name.into(), partition: None },
+        }
+    } else {
+        let name = words.take("exchange").ok_or("where to? queue=, topic=, exchange=")?;
+        let routing_key = words.take("key").unwrap_or_default();
+        Target::Exchange { name: name.into(), routing_key: routing_key.into() }
+    };
+    let (mut confirm, mut batch) = (true, Batch::new());
+    for word in words.plain.by_ref() {
+        if word == "unconfirmed" {
+            confirm = false;
+        } else {
+            add_record(&mut batch, word)?;
+        }
+    }
+    let records = batch.finish().ok_or("a publish has a record at least")?;
+    Ok(Op::Publish { to, confirm, records })
+}
+
+fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
+    Ok(Some(match verb {
+        "read" => {
+            let (topic, partition) = partition(words.next("topic/partition")?)?;
+            let from = position(words.next("a position")?)?;
+            let records_max = words.number("max")?.unwrap_or(100);
+            Op::Read { topic: topic.into(), partition, from, records_max }
+        }
+        "join" => join(words)?,
+        "heartbeat" => Op::Heartbeat { member: MemberId(words.id("member-")?) },
+        "leave" => Op::Leave { member: MemberId(words.id("member-")?) },
+        "poll" => Op::Poll {
+            member: MemberId(words.id("member-")?),
+            records_max: words.number("max")?.unwrap_or(100),
+            wait: words.span("wait")?.unwrap_or_default(),
+        },
+        "commit" => {
+            let member = MemberId(words.id("member-")?);
+            let generation = Generation(words.number("generation")?.ok_or("generation=")?);
+            let offsets = words.named.drain(..).map(|(at, offset)| {
+                let (topic, partition) = partition(at)?;
+                let offset = Offset(offset.parse().map_err(|_| "an offset is a number")?);
+                Ok(CommitOffset { topic: topic.into(), partition, offset })
+            });
+            Op::Commit { member, generation, offsets: offsets.collect::<Parsed<Vec<_>>>()?.into() }
+        }
+        "seek" => {
+            let member = MemberId(words.id("member-")?);
+            let (topic, partition) = partition(words.next("topic/partition")?)?;
+            let to = position(words.next("a position")?)?;
+            Op::Seek { member, topic: topic.into(), partition, to }
+        }
+        "reset" => {
+            let group = words.name("the group")?;
+            let at = words.next("topic or topic/partition")?;
+            let (topic, partition) = match at.contains('/') {
+                true => partition(at).map(|(topic, partition)| (topic, Some(partition)))?,
+                false => (at, None),
+            };
+            let to = position(words.next("a position")?)?;
+            Op::ResetOffsets { group, topic: topic.into(), partition, to }
+        }
+        "delete-group" => Op::DeleteGroup { group: words.name("the group")? },
+        _ => return Ok(None),
+    }))
+}
+
+fn join<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
+    let group = words.name("the group")?;
+    let topics: Vec<_> =
+        words.take("topics").unwrap_or_default().split(',').map(Cow::from).collect();
+    let assignor = match words.take("assignor") {
+        None | Some("range") => Assignor::Range,
+        Some("round-robin") => Assignor::RoundRobin,
+        Some(other) => return Err(format!("{other:?} is no assignor: range, round-robin")),
+    };
+    let start = match words.take("start") {
+        None | Some("earliest") => Start::Earliest,
+        Some("latest") => Start::Latest,
+        Some(other) => return Err(format!("{other:?} is no start: earliest, latest")),
+    };
+    let session_timeout = words.span("session")?;
+    Ok(Op::Join { group, topics: topics.into(), assignor, start, session_timeout })
+}
+
+fn partition(text: &str) -> Parsed<(&str, u32)> {
+    let (topic, partition) = text.split_once('/').ok_or_else(|| format!("{text:?}: topic/0"))?;
+    Ok((topic, partition.parse().map_err(|_| format!("{text:?}: the partition is a number"))?))
+}
+
+fn position(text: &str) -> Parsed<Position> {
+    Ok(match text {
+        "earliest" => Position::Earliest,
+        "latest" => Position::Latest,
+        _ => match text.strip_prefix("since:") {
+            Some(time) => Position::Since(Time::ZERO + span(time)?),
+            None => Position::At(Offset(
+                text.parse().map_err(|_| format!("{text:?}: earliest, latest, 3, since:10ms"))?,
+            )),
+        },
+    })
+}

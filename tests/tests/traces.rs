@@ -1,0 +1,135 @@
+//! Golden traces: one for each thing a user can see the broker do, each a test of its own. The
+//! files in `tests/traces` say what goes in and every effect that comes out; `FANLIGHT_BLESS=1`
+//! writes the effects anew, for review.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use fanlight_tests::trace::play;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
+fn check(test: &str) {
+    let file = directory().join(test.replace('_', "-")).with_extension("trace");
+    let wanted = std::fs::read_to_string(&file).expect("each trace has its file");
+    let played = play(&wanted).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+    if std::env::var_os("FANLIGHT_BLESS").is_some() {
+        std::fs::write(&file, played).expect("a trace can be written");
+        return;
+    }
+    if wanted != played {
+        panic!("{} is not what happens; {}", file.display(), difference(&wanted, &played));
+    }
+}
+
+/// The first lines that differ, with what comes before them.
+fn difference(wanted: &str, played: &str) -> String {
+    let (wanted, played): (Vec<_>, Vec<_>) = (wanted.lines().collect(), played.lines().collect());
+    let same = wanted.iter().zip(&played).take_while(|(one, other)| one == other).count();
+    let from = same.saturating_sub(4);
+    let show = |mark: &str, lines: &[&str], from: usize, to: usize| -> String {
+        let lines = lines.iter().skip(from).take(to.saturating_sub(from));
+        lines.map(|line| format!("{mark} {line}\n")).collect()
+    };
+    format!(
+        "from line {}:\n{}{}{}to take what happens: FANLIGHT_BLESS=1 cargo test --test traces",
+        same + 1,
+        show(" ", &wanted, from, same),
+        show("-", &wanted, same, same + 4),
+        show("+", &played, same, same + 4),
+    )
+}
+
+macro_rules! traces {
+    ($($name:ident)*) => {
+        const TRACES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+traces! {
+    a_direct_exchange_routes_by_the_whole_key
+    a_topic_exchange_routes_by_words
+    a_fanout_exchange_copies_to_every_binding
+    the_default_exchange_routes_by_queue_name
+    exchanges_bound_to_exchanges_deliver_once
+    a_fan_out_is_stored_everywhere_or_nowhere
+    what_no_binding_takes_is_refused
+    a_full_queue_refuses_a_publish
+    an_unconfirmed_publish_is_answered_only_if_refused
+    prefetch_bounds_what_a_consumer_holds
+    consumers_take_turns
+    an_ack_removes_the_message
+    a_nack_brings_the_message_back_after_its_delay
+    a_queue_waits_its_retry_delay_after_a_failed_attempt
+    a_reject_drops_or_dead_letters
+    a_release_counts_no_attempt
+    a_lease_can_be_extended
+    a_lease_that_ends_is_attempt_two_for_another
+    a_disconnect_gives_back_what_was_held
+    a_cancelled_consumer_keeps_its_leases
+    a_stale_lease_settles_nothing
+    the_last_attempt_goes_to_the_dead_letter_queue
+    a_dead_letter_is_mended_and_redriven
+    dead_letters_are_redriven_all_or_elsewhere
+    a_purge_removes_what_is_ready
+    a_queue_in_use_is_not_deleted
+    a_deleted_queue_cancels_its_consumers
+    a_receive_waits_for_the_first_message
+    a_receive_takes_several
+    keys_pick_partitions_as_kafka_does
+    a_partition_is_read_from_any_offset
+    range_gives_each_member_a_run_of_partitions
+    round_robin_deals_partitions_out
+    a_rebalance_keeps_positions_that_stay
+    a_poll_waits_for_the_first_record
+    polls_take_turns_between_partitions
+    a_commit_is_where_the_next_member_begins
+    a_crash_between_poll_and_commit_repeats_the_span
+    a_member_without_its_partition_is_fenced
+    committed_offsets_do_not_go_back_by_themselves
+    a_seek_reads_again
+    offsets_of_an_idle_group_are_reset
+    a_silent_member_is_expelled
+    a_waiting_member_is_not_silent
+    a_deleted_topic_expels_its_readers
+    inspect_shows_lag
+    inspect_shows_everything
+    names_are_checked
+    sizes_are_checked
+    numbers_are_checked
+    there_are_only_so_many
+    declaring_again_is_no_mistake_but_otherwise_is
+    a_protocol_that_is_not_spoken_is_closed
+    attempts_survive_a_restart
+    offsets_survive_a_restart
+    a_watcher_sees_a_queue_in_sentences
+    a_watcher_sees_a_group_in_sentences
+}
+
+#[test]
+fn every_trace_is_run() {
+    let files = std::fs::read_dir(directory()).expect("there are traces");
+    let files: BTreeSet<_> = files
+        .map(|file| file.expect("it can be listed").path())
+        .map(|file| file.file_stem().expect("it has a name").to_string_lossy().replace('-', "_"))
+        .collect();
+    let run: BTreeSet<_> = TRACES.iter().map(|name| (*name).to_string()).collect();
+    assert_eq!(files, run);
+}
+
+#[test]
+fn a_trace_that_is_not_what_happens_is_told_with_its_line() {
+    let text = "c1 open ann\n----\nfact started epoch=1\nc1 opened as c1 epoch=2 now=0ms\n";
+    let played = play(text).expect("it can be played");
+    assert_ne!(text, played);
+    assert!(difference(text, &played).contains("from line 4:"));
+}
