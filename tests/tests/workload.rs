@@ -39,7 +39,7 @@ impl Failures {
             let short = shrink(&config, steps);
             let why = failure(&config, &short).unwrap_or_else(|| format!("{kind}, but not again"));
             format!(
-                "seed {seed} and {} more: {why}\nthe shortest inputs found that fail so, with {:?}:\n\
+                "seed {seed} and {} more: {why}\nthe shortest inputs that fail so, with {:?}:\n\
                  {}again: SEED={seed} cargo test -p fanlight-tests --test workload\n\n",
                 count - 1,
                 config.limits,

@@ -2,7 +2,7 @@
 
 use fanlight_core::{
     Assignment, Attempt, Delivery, Effect, Event, Fact, Fetched, GroupView, MessageState,
-    MessageView, Offset, Overview, QueuePolicy, QueueView, Time, TopicView, View,
+    MessageView, Offset, Overview, QueuePolicy, QueueView, Stored, Time, TopicView, View,
 };
 
 use super::names::Names;
@@ -46,8 +46,11 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Unbound { exchange, to, pattern } => {
             format!("unbound {exchange} {to:?} key={pattern:?}")
         }
-        Fact::Published { appends, records, at: _ } => {
-            format!("published {}: {}", names.appends(appends), shown_records(records))
+        Fact::Published { batches, at: _ } => {
+            let stored = |Stored { appends, records }: &Stored<'_>| {
+                format!("{}: {}", names.appends(appends), shown_records(records))
+            };
+            format!("published {}", batches.iter().map(stored).collect::<Vec<_>>().join("; "))
         }
         Fact::Settled { queue, offsets: gone } => {
             format!("settled {} {}", names.queue(*queue), offsets(gone))
