@@ -13,7 +13,7 @@ use fanlight_server::client::Client;
 use super::Session;
 use super::failure::Failure;
 use super::names;
-use super::output::{Output, Table, counted};
+use super::output::{Output, Table, counted, note};
 use super::queues;
 
 /// Messages moved by one request: few enough for the bar to move.
@@ -157,12 +157,17 @@ async fn show(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let json = out.is_json();
-    let (from, max) = match offset {
+    // One more than is shown tells whether there are more.
+    let (from, looked_at) = match offset {
         Some(offset) => (Offset(offset), 1),
-        None => (Offset(0), max),
+        None => (Offset(0), max.saturating_add(1)),
     };
-    let mut shown = 0;
-    queues::peek(client, queue, from, max, |message| {
+    let (mut shown, mut more) = (0, false);
+    queues::peek(client, queue, from, looked_at, |message| {
+        if shown == max {
+            more = true;
+            return Ok(());
+        }
         if offset.is_some_and(|offset| message.0.offset != Offset(offset)) {
             return Ok(());
         }
@@ -170,6 +175,9 @@ async fn show(
         if json { out.json_line(&message) } else { message.story(queue, out) }
     })
     .await?;
+    if more {
+        note(format_args!("{queue} holds more than these {max}: --max shows more"));
+    }
     match offset {
         Some(offset) if shown == 0 => Err(Failure::failed(format!(
             "{queue} holds no message at offset {offset}; `fanlight dlq show {queue}` shows those \

@@ -144,6 +144,10 @@ fn dead_messages_are_listed_mended_redriven_and_purged() {
     assert_eq!(first["deaths"][0]["queue"], "jobs");
     assert_eq!(first["deaths"][0]["reason"], "rejected");
 
+    let some = server.run(&["dlq", "show", "dead", "--max", "2"]);
+    assert_eq!(some.err, "dead holds more than these 2: --max shows more\n");
+    assert_eq!(some.succeeded().matches("died in jobs@").count(), 2);
+
     let mended = ["dlq", "redrive", "dead", "--offset", "3", "--body", "{\"mended\":true}"];
     assert_eq!(server.out(&mended), "1 message redriven from dead to where each had died\n");
     let back = server.out(&["consume", "jobs", "--json"]);
