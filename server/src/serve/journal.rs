@@ -19,8 +19,11 @@ use super::metrics::Metrics;
 use super::options::SyncPolicy;
 use super::storage::{Entry, Kind, Position, Snapshot, Storage, StorageError};
 
-/// How long what was written may wait for a sync under [`SyncPolicy::Interval`].
+/// How long what was written may wait for a sync to begin under [`SyncPolicy::Interval`].
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+/// How much may be written before a sync begins under [`SyncPolicy::Never`]: it promises nothing,
+/// but so there is never very much to wait for where one segment is followed by another.
+const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 /// What is written and synced at once, unless one turn alone is more.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 
@@ -166,7 +169,7 @@ impl Journal {
             }
             match jobs.recv_timeout(self.sync_at.saturating_duration_since(Instant::now())) {
                 Ok(job) => return Ok(Some(job)),
-                Err(RecvTimeoutError::Timeout) => self.sync()?,
+                Err(RecvTimeoutError::Timeout) => self.sync_behind()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
@@ -219,9 +222,13 @@ impl Journal {
             self.metrics.journal_entries.add(entries.len() as u64);
             self.metrics.journal_bytes.set(self.storage.bytes());
             entries.clear();
-            let overdue = self.policy == SyncPolicy::Interval && Instant::now() >= self.sync_at;
-            if self.policy == SyncPolicy::Always || overdue {
-                self.sync()?;
+            match self.policy {
+                SyncPolicy::Always => self.sync()?,
+                SyncPolicy::Interval if Instant::now() >= self.sync_at => self.sync_behind()?,
+                SyncPolicy::Never if self.end.0 - self.synced.0 > UNSYNCED_BYTES_MAX => {
+                    self.sync_behind()?;
+                }
+                SyncPolicy::Interval | SyncPolicy::Never => {}
             }
         }
         for Parcel { mailbox, frames, closing } in parcels.drain(..) {
@@ -242,6 +249,17 @@ impl Journal {
             self.metrics.synced(begun.elapsed());
             self.synced = self.end;
         }
+        Ok(())
+    }
+
+    /// Lets a sync go on beside the journal.
+    fn sync_behind(&mut self) -> Result<(), StorageError> {
+        let behind = self.storage.sync_behind()?;
+        if let Some(took) = behind.took {
+            self.metrics.synced(took);
+        }
+        self.synced = behind.durable.min(self.end);
+        self.sync_at = Instant::now() + SYNC_INTERVAL;
         Ok(())
     }
 

@@ -20,6 +20,7 @@ pub(crate) use volatile::VolatileStorage;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fanlight_core::Time;
@@ -65,6 +66,15 @@ pub(crate) struct Snapshot {
     pub(crate) state: Vec<u8>,
 }
 
+/// How far a storage is that syncs without being waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// Everything before this is durable.
+    pub(crate) durable: Position,
+    /// How long the sync took that has ended since it was last asked.
+    pub(crate) took: Option<Duration>,
+}
+
 /// What takes an entry that was read, and the position after it.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Position, Entry) -> Result<(), StorageError>;
 
@@ -86,6 +96,9 @@ pub(crate) trait Storage: Send {
     fn append(&mut self, at: Position, entries: &[Entry]) -> Result<Position, StorageError>;
     /// Makes everything appended so far durable.
     fn sync(&mut self) -> Result<(), StorageError>;
+    /// Sees to it that what was appended becomes durable, without waiting for it, and says how far
+    /// it is. A sync that failed meanwhile is told by the next call of anything.
+    fn sync_behind(&mut self) -> Result<Behind, StorageError>;
     /// What stores snapshots, for use beside the journal on another thread.
     fn snapshots(&self) -> Box<dyn SnapshotStore>;
     /// Gives back the space of entries before `before`, which a stored snapshot covers.

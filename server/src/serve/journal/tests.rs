@@ -123,6 +123,17 @@ fn interval_tells_when_written_and_syncs_within_a_tenth_of_a_second() {
 }
 
 #[test]
+fn a_failed_sync_that_nobody_waited_for_stops_the_journal() {
+    let mut bench = bench(SyncPolicy::Interval);
+    bench.storage.disk(|disk| disk.fail_sync = Some(1));
+    let group = vec![bench.turn("f1", "e1")];
+    bench.journal.work(group).expect("it is written");
+    let (_send, jobs) = mpsc::channel();
+    let error = bench.journal.run(&jobs).expect_err("the sync fails, though nothing comes");
+    assert_eq!(error.to_string(), "cannot sync: input/output error");
+}
+
+#[test]
 fn stopping_syncs_whatever_the_policy_and_says_that_it_was_in_good_order() {
     for policy in [SyncPolicy::Always, SyncPolicy::Interval, SyncPolicy::Never] {
         let mut bench = bench(policy);

@@ -1,8 +1,9 @@
 //! A storage for tests: it lies in memory, remembers what was durable, and fails when told to.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::{Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
+use super::{Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
 
 /// What a test sees of a [`FaultyStorage`], and sets.
 #[derive(Default)]
@@ -83,6 +84,12 @@ impl Storage for FaultyStorage {
             disk.durable = disk.entries.len();
             Ok(())
         })
+    }
+
+    fn sync_behind(&mut self) -> Result<Behind, StorageError> {
+        self.sync()?;
+        let durable = self.disk(|disk| disk.entries.last().map_or(Position(0), |(end, _)| *end));
+        Ok(Behind { durable, took: Some(Duration::from_millis(1)) })
     }
 
     fn snapshots(&self) -> Box<dyn SnapshotStore> {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::directory::{Directory, sync_directory};
 use super::segment::{self, Next, Opened, Reader};
-use super::{Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, snapshot};
+use super::{
+    Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, snapshot,
+};
 
 /// A journal in a directory.
 pub(crate) struct FileStorage {
@@ -21,7 +25,15 @@ pub(crate) struct FileStorage {
     snapshot: Option<Position>,
     /// Up to where the journal was synced.
     durable: Position,
+    /// A sync that nobody waits for.
+    syncing: Option<Syncing>,
     buffer: Vec<u8>,
+}
+
+struct Syncing {
+    /// Where the journal ended when it began.
+    end: Position,
+    thread: JoinHandle<io::Result<Duration>>,
 }
 
 /// The segment that is appended to.
@@ -60,6 +72,7 @@ impl FileStorage {
             open: None,
             snapshot,
             durable: Position(0),
+            syncing: None,
             buffer: Vec::new(),
         })
     }
@@ -148,6 +161,23 @@ impl FileStorage {
         open.records_bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
+    }
+
+    /// Takes note of a sync that nobody waited for, once it has ended.
+    fn end_syncing(&mut self, wait: bool) -> Result<Option<Duration>, StorageError> {
+        let ended = self.syncing.take_if(|s| wait || s.thread.is_finished());
+        let Some(Syncing { end, thread }) = ended else { return Ok(None) };
+        match thread.join() {
+            Ok(Ok(took)) => {
+                self.durable = self.durable.max(end);
+                Ok(Some(took))
+            }
+            Ok(Err(source)) => {
+                let path = self.directory.path().to_owned();
+                Err(StorageError::Io { doing: "sync a segment in", path, source })
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// Goes on in another segment. The one before is synced, whatever the policy, so that only
@@ -254,6 +284,7 @@ impl Storage for FileStorage {
         let open = self.open.as_ref().expect("a journal is read before it is appended to");
         let mut end = open.end();
         assert_eq!(at, end, "whoever appends knows where the journal ends");
+        self.end_syncing(false)?;
         for entry in entries {
             let bytes = segment::record_bytes(entry);
             let first = self.open.as_ref().expect("it stays open").first;
@@ -269,10 +300,29 @@ impl Storage for FileStorage {
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
+        self.end_syncing(true)?;
         let open = self.open.as_ref().expect("a journal is read before it is synced");
         open.file.sync_data().map_err(StorageError::io("sync", &open.path))?;
         self.durable = open.end();
         Ok(())
+    }
+
+    fn sync_behind(&mut self) -> Result<Behind, StorageError> {
+        let took = self.end_syncing(false)?;
+        let open = self.open.as_ref().expect("a journal is read before it is synced");
+        let end = open.end();
+        if self.syncing.is_none() && self.durable < end {
+            let file = open.file.try_clone().map_err(StorageError::io("sync", &open.path))?;
+            let thread = std::thread::Builder::new()
+                .name("sync".to_owned())
+                .spawn(move || {
+                    let begun = Instant::now();
+                    file.sync_data().map(|()| begun.elapsed())
+                })
+                .map_err(StorageError::io("start a thread to sync", &open.path))?;
+            self.syncing = Some(Syncing { end, thread });
+        }
+        Ok(Behind { durable: self.durable, took })
     }
 
     fn snapshots(&self) -> Box<dyn SnapshotStore> {

@@ -236,13 +236,13 @@ impl Reader {
     }
 
     /// What lies in the rest of the file, after [`Next::Bad`].
-    pub(super) fn look_behind(&mut self) -> Result<Behind, StorageError> {
+    pub(super) fn look_behind(&mut self) -> Result<Rest, StorageError> {
         let mut rest = Vec::new();
         self.file
             .seek(SeekFrom::Start(self.offset))
             .and_then(|_| self.file.read_to_end(&mut rest))
             .map_err(StorageError::io("read", &self.path))?;
-        let mut behind = Behind { bytes: rest.len() as u64, records: 0, durable: Position(0) };
+        let mut behind = Rest { bytes: rest.len() as u64, records: 0, durable: Position(0) };
         let mut at = 1;
         while let Some(head) = rest.get(at..).and_then(<[u8]>::first_chunk) {
             let header = RecordHeader::parse(head);
@@ -262,7 +262,7 @@ impl Reader {
 }
 
 /// What lies behind bytes that are no record.
-pub(super) struct Behind {
+pub(super) struct Rest {
     /// How many bytes there are, those included.
     pub(super) bytes: u64,
     /// How many records among them are whole.

@@ -256,3 +256,19 @@ fn a_corrupt_snapshot_is_refused_by_name() {
     read(dir.path()).expect("mended, and the half one is no matter");
     assert!(!dir.path().join("snapshot.new").exists());
 }
+
+#[test]
+fn a_sync_that_nobody_waits_for_ends_and_is_known_to_later_entries() {
+    let (dir, _) = filled(0, true);
+    let (mut storage, _, end) = read(dir.path()).expect("it opens");
+    let synced = storage.append(end, &[entry(0), entry(1)]).expect("it appends");
+    while storage.sync_behind().expect("it syncs").durable < synced {
+        std::thread::yield_now();
+    }
+    storage.append(synced, &[entry(2)]).expect("it appends");
+    drop(storage);
+    // The third entry knows that the first was durable, so this is no torn tail.
+    let path = segments(dir.path()).pop().expect("there is a segment");
+    flip(&path, 24 + 5);
+    expect_corrupt(dir.path(), &path, 24);
+}

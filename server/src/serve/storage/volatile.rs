@@ -1,6 +1,6 @@
 //! No storage at all: what happens is gone when the process is.
 
-use super::{Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
+use super::{Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
 
 /// Keeps nothing.
 pub(crate) struct VolatileStorage;
@@ -24,6 +24,10 @@ impl Storage for VolatileStorage {
 
     fn sync(&mut self) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    fn sync_behind(&mut self) -> Result<Behind, StorageError> {
+        Ok(Behind { durable: Position(u64::MAX), took: None })
     }
 
     fn snapshots(&self) -> Box<dyn SnapshotStore> {
