@@ -1,7 +1,7 @@
 //! The broker: one entrance, one exit. This file holds its state and sends each input where it
 //! belongs; what is done with it stands in the modules below.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,6 +18,7 @@ use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
 use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
 use crate::rng::Rng;
+use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
@@ -80,7 +81,7 @@ pub struct Broker {
     stored_bytes: u64,
 
     conns: BTreeMap<ConnId, Conn>,
-    watchers: BTreeSet<ConnId>,
+    watchers: Set<ConnId>,
     consumers: BTreeMap<ConsumerId, Consumer>,
     members: BTreeMap<MemberId, GroupId>,
     waits: BTreeMap<u64, Wait>,
@@ -92,11 +93,11 @@ pub struct Broker {
 #[derive(Clone, Debug, Default)]
 struct Conn {
     client: String,
-    consumers: BTreeSet<ConsumerId>,
-    members: BTreeSet<MemberId>,
-    waits: BTreeSet<u64>,
+    consumers: Set<ConsumerId>,
+    members: Set<MemberId>,
+    waits: Set<u64>,
     /// Queues of which it may hold leases.
-    queues: BTreeSet<QueueId>,
+    queues: Set<QueueId>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,7 +153,7 @@ impl Broker {
             bindings: 0,
             stored_bytes: 0,
             conns: BTreeMap::new(),
-            watchers: BTreeSet::new(),
+            watchers: Set::default(),
             consumers: BTreeMap::new(),
             members: BTreeMap::new(),
             waits: BTreeMap::new(),
@@ -239,9 +240,9 @@ impl Broker {
             return;
         }
         let activity = activity();
-        for watcher in &self.watchers {
+        for watcher in self.watchers.iter() {
             let event = Event::Activity { at: self.now, activity: activity.clone() };
-            out.emit(Effect::Tell(*watcher, event));
+            out.emit(Effect::Tell(watcher, event));
         }
     }
 
@@ -367,7 +368,7 @@ impl Broker {
     fn expire(&mut self, out: &mut dyn Sink) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
-        let mut queues = BTreeSet::new();
+        let mut queues = Set::default();
         for (timer, due) in due.drain(..) {
             match due {
                 Due::Lease(queue, offset) => {

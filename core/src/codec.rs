@@ -96,18 +96,8 @@ pub fn decode<'a>(
     bytes: &mut &'a [u8],
     payload_bytes_max: usize,
 ) -> Result<Frame<'a>, DecodeError> {
-    let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(DecodeError::Incomplete)?;
-    let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
-    if length > payload_bytes_max.saturating_add(1) {
-        return Err(DecodeError::TooLarge { announced: length, allowed: payload_bytes_max + 1 });
-    }
-    if length == 0 {
-        *bytes = &bytes[4..];
-        return Err(DecodeError::BadPayload("frame: it is empty; it should be a frame"));
-    }
-    let (payload, rest) = rest.split_at_checked(length - 1).ok_or(DecodeError::Incomplete)?;
-    *bytes = rest;
-    match header[4] {
+    let (kind, payload) = split(bytes, payload_bytes_max)?;
+    match kind {
         SESSION => whole(payload, "session").map(Frame::Session),
         REQUEST => whole(payload, "request").map(Frame::Request),
         EVENT => whole(payload, "event").map(Frame::Event),
@@ -120,6 +110,37 @@ pub fn decode<'a>(
         EFFECT => whole(payload, "effect").map(Frame::Effect),
         kind => Err(DecodeError::UnknownKind(kind)),
     }
+}
+
+/// The same where there can only be facts. What reads only these need not carry the decoders of
+/// everything else.
+pub fn decode_fact<'a>(
+    bytes: &mut &'a [u8],
+    payload_bytes_max: usize,
+) -> Result<Fact<'a>, DecodeError> {
+    match split(bytes, payload_bytes_max)? {
+        (FACT, payload) => whole(payload, "fact"),
+        (kind, _) => Err(DecodeError::UnknownKind(kind)),
+    }
+}
+
+/// Takes the first frame off: its kind and its payload.
+fn split<'a>(
+    bytes: &mut &'a [u8],
+    payload_bytes_max: usize,
+) -> Result<(u8, &'a [u8]), DecodeError> {
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(DecodeError::Incomplete)?;
+    let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+    if length > payload_bytes_max.saturating_add(1) {
+        return Err(DecodeError::TooLarge { announced: length, allowed: payload_bytes_max + 1 });
+    }
+    if length == 0 {
+        *bytes = &bytes[4..];
+        return Err(DecodeError::BadPayload("frame: it is empty; it should be a frame"));
+    }
+    let (payload, rest) = rest.split_at_checked(length - 1).ok_or(DecodeError::Incomplete)?;
+    *bytes = rest;
+    Ok((header[4], payload))
 }
 
 fn whole<'a, T: Deserialize<'a>>(payload: &'a [u8], kind: &'static str) -> Result<T, DecodeError> {

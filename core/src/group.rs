@@ -1,11 +1,12 @@
 //! A consumer group: who reads which partition, how far it is, and how far it has committed.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, TopicId};
 use crate::request::{Assignor, Start};
+use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
 
@@ -29,7 +30,7 @@ pub(crate) struct Group {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) conn: ConnId,
-    pub(crate) topics: BTreeSet<TopicId>,
+    pub(crate) topics: Set<TopicId>,
     pub(crate) start: Start,
     pub(crate) session: Span,
     pub(crate) timer: TimerId,
@@ -79,7 +80,7 @@ impl Group {
     }
 
     fn subscribers(&self, topic: TopicId) -> Vec<MemberId> {
-        let members = self.members.iter().filter(|(_, m)| m.topics.contains(&topic));
+        let members = self.members.iter().filter(|(_, m)| m.topics.contains(topic));
         members.map(|(id, _)| *id).collect()
     }
 
@@ -109,7 +110,7 @@ impl Group {
                 continue;
             }
             for partition in 0..*partitions {
-                while !members[turn % members.len()].1.topics.contains(topic) {
+                while !members[turn % members.len()].1.topics.contains(*topic) {
                     turn += 1;
                 }
                 to.insert((*topic, partition), *members[turn % members.len()].0);

@@ -95,6 +95,7 @@ mod record;
 mod refusal;
 mod request;
 mod rng;
+mod set;
 mod time;
 mod timer;
 mod topic;

@@ -1,11 +1,11 @@
 //! A topic: a log a partition.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{GroupId, MemberId, TopicId};
 use crate::log::Log;
+use crate::set::Set;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Topic {
@@ -13,13 +13,13 @@ pub(crate) struct Topic {
     pub(crate) name: String,
     pub(crate) partitions: Vec<Log>,
     /// Members whose `Poll` waits for a record of this topic. Volatile.
-    pub(crate) waiting: BTreeSet<(GroupId, MemberId)>,
+    pub(crate) waiting: Set<(GroupId, MemberId)>,
 }
 
 impl Topic {
     pub(crate) fn new(id: TopicId, name: String, partitions: u32) -> Topic {
         let partitions = (0..partitions).map(|_| Log::default()).collect();
-        Topic { id, name, partitions, waiting: BTreeSet::new() }
+        Topic { id, name, partitions, waiting: Set::default() }
     }
 
     pub(crate) fn partition(&self, partition: u32) -> Option<&Log> {

@@ -114,7 +114,7 @@ impl Broker {
         }
         for (partition, owned) in &group.owned {
             let member = group.members.get(&owned.member);
-            hold(member.is_some_and(|m| m.topics.contains(&partition.0)), || {
+            hold(member.is_some_and(|m| m.topics.contains(partition.0)), || {
                 format!("group {name}: the owner of {partition:?} does not read it")
             })?;
             let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
@@ -128,8 +128,8 @@ impl Broker {
         let subscribed: BTreeSet<_> =
             group.members.values().flat_map(|member| member.topics.iter()).collect();
         for topic in subscribed {
-            let partitions = self.topics[topic].partitions.len() as u32;
-            hold((0..partitions).all(|p| group.owned.contains_key(&(*topic, p))), || {
+            let partitions = self.topics[&topic].partitions.len() as u32;
+            hold((0..partitions).all(|p| group.owned.contains_key(&(topic, p))), || {
                 format!("group {name}: a partition of {topic} is read by nobody")
             })?;
         }

@@ -1,13 +1,13 @@
 //! What a connection's end brings with it, and requests that wait.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 
 use super::{Awaits, Broker, Conn, Wait};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::id::ConnId;
+use crate::set::Set;
 use crate::time::Span;
 use crate::timer::TimerId;
 use crate::view::AttemptEnd;
@@ -21,14 +21,14 @@ impl Broker {
         if on {
             self.watchers.insert(conn);
         } else {
-            self.watchers.remove(&conn);
+            self.watchers.remove(conn);
         }
     }
 
     /// A connection is gone: its consumers, members and waits with it, and what it held is ready
     /// again, one failed attempt later.
     pub(super) fn closed(&mut self, conn: ConnId, out: &mut dyn Sink) {
-        self.watchers.remove(&conn);
+        self.watchers.remove(conn);
         let Some(Conn { consumers, members, waits, queues, client }) =
             self.conns.get(&conn).cloned()
         else {
@@ -41,7 +41,7 @@ impl Broker {
         for consumer in consumers {
             self.forget_consumer(consumer);
         }
-        let mut ready = BTreeSet::new();
+        let mut ready = Set::default();
         for queue in queues {
             for offset in self.held_by(conn, queue) {
                 let end = AttemptEnd::Disconnected;
@@ -78,7 +78,7 @@ impl Broker {
     fn unpark(&mut self, number: u64) -> Wait {
         let wait = self.waits.remove(&number).expect("a wait ends once");
         if let Some(conn) = self.conns.get_mut(&wait.conn) {
-            conn.waits.remove(&number);
+            conn.waits.remove(number);
         }
         match wait.what {
             Awaits::Message { queue, .. } => {
@@ -88,10 +88,10 @@ impl Broker {
                 let group = self.groups.get_mut(&group).expect("a poll's group exists");
                 let reader = group.members.get_mut(&member).expect("a poll's member is there");
                 reader.waiting = None;
-                for topic in &reader.topics {
+                for topic in reader.topics.iter() {
                     let topic =
-                        self.topics.get_mut(topic).expect("a member reads topics that exist");
-                    topic.waiting.remove(&(group.id, member));
+                        self.topics.get_mut(&topic).expect("a member reads topics that exist");
+                    topic.waiting.remove((group.id, member));
                 }
             }
         }

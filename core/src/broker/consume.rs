@@ -37,7 +37,7 @@ impl Broker {
     }
 
     pub(super) fn cancel(&mut self, conn: ConnId, consumer: ConsumerId) -> Result<(), Refused> {
-        if !self.conn_mut(conn).consumers.remove(&consumer) {
+        if !self.conn_mut(conn).consumers.remove(consumer) {
             return Err(Code::UnknownConsumer.because(format!(
                 "this connection has no {consumer}; it may be cancelled already"
             )));

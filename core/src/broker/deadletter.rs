@@ -1,6 +1,5 @@
 //! Death and what comes after it: dead letters, looking at them, and driving them back.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,6 +15,7 @@ use crate::limits::{HISTORY_MAX, PEEK_MAX};
 use crate::record::{RawRecord, Record};
 use crate::refusal::Code;
 use crate::request::Pick;
+use crate::set::Set;
 use crate::view::{Attempt, AttemptEnd, Death, DeathReason, MessageState, MessageView, View};
 use crate::work::{Holder, State};
 
@@ -37,7 +37,7 @@ impl Broker {
         offset: Offset,
         reason: DeathReason,
         end: (AttemptEnd, Option<Holder>),
-        queues: &mut BTreeSet<QueueId>,
+        queues: &mut Set<QueueId>,
         out: &mut dyn Sink,
     ) {
         let queue = &self.queues[&id];
@@ -163,10 +163,10 @@ impl Broker {
             }
         };
         let mut count = 0;
-        let mut queues = BTreeSet::new();
+        let mut queues = Set::default();
         for offset in offsets {
             match self.redrive_one(id, offset, to, body, out) {
-                Ok(to) => drop(queues.insert(to)),
+                Ok(to) => queues.extend([to]),
                 Err(refusal) if count == 0 => return Err(refusal),
                 Err(_) => break,
             }

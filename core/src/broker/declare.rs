@@ -1,7 +1,6 @@
 //! Exchanges, queues, topics and bindings come and go.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -124,7 +123,7 @@ impl Broker {
         let gone: Vec<_> = gone.into_iter().map(|(consumer, c)| (*consumer, c.conn)).collect();
         for (consumer, conn) in gone {
             self.consumers.remove(&consumer);
-            self.conns.get_mut(&conn).expect("a consumer's connection").consumers.remove(&consumer);
+            self.conns.get_mut(&conn).expect("a consumer's connection").consumers.remove(consumer);
             self.tell(conn, Event::Cancelled { consumer }, out);
         }
         self.record(Fact::QueueDeleted { id }, out);
@@ -269,9 +268,9 @@ impl Broker {
     }
 
     /// Removes every binding that leads to what is gone.
-    pub(super) fn unbind_all(&mut self, gone: &BTreeSet<Leads>) {
+    pub(super) fn unbind_all(&mut self, gone: &Leads) {
         for exchange in self.exchanges.values_mut() {
-            self.bindings -= exchange.unbind(|_, to| gone.contains(to));
+            self.bindings -= exchange.unbind(|_, to| to == gone);
         }
     }
 

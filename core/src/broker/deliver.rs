@@ -1,7 +1,6 @@
 //! From ready to leased: messages go to whoever wants them.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{Awaits, Broker};
@@ -11,6 +10,7 @@ use crate::event::{Delivery, Event};
 use crate::id::{ConnId, ConsumerId, LeaseId, Offset, QueueId, Tag};
 use crate::limits::DELIVERIES_PER_EVENT_MAX;
 use crate::record::RawRecord;
+use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::Due;
 use crate::work::{Holder, Slot, State};
@@ -25,7 +25,7 @@ struct Leased {
 }
 
 impl Broker {
-    pub(super) fn deliver_all(&mut self, queues: BTreeSet<QueueId>, out: &mut dyn Sink) {
+    pub(super) fn deliver_all(&mut self, queues: Set<QueueId>, out: &mut dyn Sink) {
         for queue in queues {
             if self.queues.contains_key(&queue) {
                 self.deliver(queue, out);
@@ -88,8 +88,7 @@ impl Broker {
     }
 
     fn tell_consumers(&mut self, id: QueueId, mut leased: Vec<Leased>, out: &mut dyn Sink) {
-        // Stable: each consumer's messages stay in the queue's order.
-        leased.sort_by_key(|leased| leased.to);
+        leased.sort_unstable_by_key(|leased| (leased.to, leased.offset));
         for run in leased.chunk_by(|a, b| a.to == b.to) {
             let conn = self.consumers[&run[0].to].conn;
             let mut rest = run;
@@ -100,7 +99,10 @@ impl Broker {
                 self.tell(conn, event, out);
             }
         }
-        leased.sort_by_key(|leased| leased.offset);
+        if self.watchers.is_empty() {
+            return;
+        }
+        leased.sort_unstable_by_key(|leased| leased.offset);
         for leased in &leased {
             let conn = self.consumers[&leased.to].conn;
             self.note_leased(id, leased, conn, Some(leased.to), out);

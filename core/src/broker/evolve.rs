@@ -1,7 +1,6 @@
 //! The only place where durable state changes: each fact, made true.
 
 use alloc::borrow::{Cow, ToOwned};
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -123,7 +122,7 @@ impl Broker {
     fn exchange_deleted(&mut self, name: &str) -> Evolved {
         let exchange = self.exchanges.remove(name).ok_or_else(|| broken("exchange"))?;
         self.bindings -= exchange.bindings().count();
-        self.unbind_all(&BTreeSet::from([Leads::Exchange(name.to_owned())]));
+        self.unbind_all(&Leads::Exchange(name.to_owned()));
         Ok(())
     }
 
@@ -134,7 +133,7 @@ impl Broker {
         for (_, slot) in queue.work.window() {
             self.timers.stop(slot.timer);
         }
-        self.unbind_all(&BTreeSet::from([Leads::Queue(id)]));
+        self.unbind_all(&Leads::Queue(id));
         Ok(())
     }
 
@@ -147,7 +146,7 @@ impl Broker {
             group.owned.retain(|partition, _| partition.0 != id);
             group.reached.retain(|partition, _| partition.0 != id);
         }
-        self.unbind_all(&BTreeSet::from([Leads::Topic(id)]));
+        self.unbind_all(&Leads::Topic(id));
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! Views of the state.
 
-use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -13,6 +12,7 @@ use crate::id::{ConnId, ConsumerId, Offset, Tag};
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::request::Inspect;
+use crate::set::Set;
 use crate::topic::Topic;
 use crate::view::{
     BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupView,
@@ -111,8 +111,8 @@ impl Broker {
     }
 
     fn group_view(&self, group: &Group) -> GroupView {
-        let mut partitions: BTreeSet<Partition> = group.committed.keys().copied().collect();
-        partitions.extend(group.owned.keys());
+        let mut partitions: Set<Partition> = group.committed.keys().copied().collect();
+        partitions.extend(group.owned.keys().copied());
         let partition = |partition: Partition| {
             let topic = &self.topics[&partition.0];
             let log = &topic.partitions[partition.1 as usize];

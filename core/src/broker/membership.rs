@@ -1,7 +1,7 @@
 //! Who is in a consumer group, and which partitions that gives them.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::refusal::Code;
 use crate::request::{Assignor, Start};
+use crate::set::Set;
 use crate::time::Span;
 use crate::timer::{Due, TimerId};
 
@@ -31,7 +32,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         within("the number of topics", topics.len() as u64, 1, SUBSCRIPTIONS_MAX as u64)?;
-        let topics: Result<BTreeSet<TopicId>, _> =
+        let topics: Result<Set<TopicId>, _> =
             topics.iter().map(|topic| self.topic_named(topic)).collect();
         let topics = topics?;
         let session = session.unwrap_or(SESSION_TIMEOUT_DEFAULT);
@@ -82,7 +83,7 @@ impl Broker {
 
     /// The group of a member that this connection speaks for.
     pub(super) fn group_of(&self, conn: ConnId, member: MemberId) -> Result<GroupId, Refused> {
-        if !self.conns[&conn].members.contains(&member) {
+        if !self.conns[&conn].members.contains(member) {
             return Err(Code::UnknownMember.because(format!(
                 "this connection has no {member}; its session may have timed out: join again"
             )));
@@ -104,7 +105,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         self.group_of(conn, member)?;
-        self.remove_members(BTreeSet::from([member]), LeaveReason::Left, out);
+        self.remove_members(Set::of(member), LeaveReason::Left, out);
         Ok(())
     }
 
@@ -120,17 +121,17 @@ impl Broker {
             return self.renew_session(group, member);
         }
         self.tell(reader.conn, Event::Expelled { member }, out);
-        self.remove_members(BTreeSet::from([member]), LeaveReason::SessionTimeout, out);
+        self.remove_members(Set::of(member), LeaveReason::SessionTimeout, out);
     }
 
     /// Takes members out of their groups, and shares out anew what they had.
     pub(super) fn remove_members(
         &mut self,
-        members: BTreeSet<MemberId>,
+        members: Set<MemberId>,
         reason: LeaveReason,
         out: &mut dyn Sink,
     ) {
-        let mut groups = BTreeSet::new();
+        let mut groups = Set::default();
         for member in members {
             groups.insert(self.remove_member(member, reason, out));
         }
@@ -157,7 +158,7 @@ impl Broker {
         let reader = self.group_mut(group).members.remove(&member).expect("a known member");
         self.timers.stop(reader.timer);
         if let Some(conn) = self.conns.get_mut(&reader.conn) {
-            conn.members.remove(&member);
+            conn.members.remove(member);
         }
         let name = &self.groups[&group].name;
         self.note(out, || Activity::MemberLeft {
@@ -171,16 +172,12 @@ impl Broker {
 
     /// Takes a topic, which is going, out of every subscription. Returns the groups whose
     /// assignment this changes.
-    pub(super) fn unsubscribe_all(
-        &mut self,
-        topic: TopicId,
-        out: &mut dyn Sink,
-    ) -> BTreeSet<GroupId> {
-        let mut groups = BTreeSet::new();
+    pub(super) fn unsubscribe_all(&mut self, topic: TopicId, out: &mut dyn Sink) -> Set<GroupId> {
+        let mut groups = Set::default();
         let mut idle = Vec::new();
         for group in self.groups.values_mut() {
             for (id, member) in &mut group.members {
-                if member.topics.remove(&topic) {
+                if member.topics.remove(topic) {
                     groups.insert(group.id);
                     if member.topics.is_empty() {
                         idle.push((*id, member.conn));
@@ -200,8 +197,8 @@ impl Broker {
     pub(super) fn rebalance(&mut self, id: GroupId, out: &mut dyn Sink) {
         let group = &self.groups[&id];
         let generation = Generation(group.generation.0 + 1);
-        let topics: BTreeSet<TopicId> =
-            group.members.values().flat_map(|member| member.topics.iter().copied()).collect();
+        let topics: Set<TopicId> =
+            group.members.values().flat_map(|member| member.topics.iter()).collect();
         let topics: Vec<_> = topics
             .into_iter()
             .filter_map(|topic| Some((topic, self.topics.get(&topic)?.partitions.len() as u32)))

@@ -1,7 +1,7 @@
 //! Publishing: from a target to the logs that take the batch, all of them or none.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -18,12 +18,13 @@ use crate::murmur2::partition_of;
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
 use crate::request::Target;
+use crate::set::Set;
 
 /// Where a batch goes.
 #[derive(Default)]
 struct Route {
-    queues: BTreeSet<QueueId>,
-    topics: BTreeSet<TopicId>,
+    queues: Set<QueueId>,
+    topics: Set<TopicId>,
     partition: Option<u32>,
 }
 
@@ -170,7 +171,7 @@ impl Broker {
 
     /// Follows bindings through exchanges, each exchange once.
     fn walk(&self, name: &str, routing_key: &str, route: &mut Route) -> Result<(), Refused> {
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut seen: Set<&str> = Set::default();
         let mut next: Vec<&str> = Vec::new();
         let (first, _) = self.exchanges.get_key_value(name).expect("the exchange was found");
         seen.insert(first);
@@ -182,8 +183,8 @@ impl Broker {
                 )));
             }
             self.exchanges[name].route(routing_key, |leads| match leads {
-                Leads::Queue(id) => drop(route.queues.insert(*id)),
-                Leads::Topic(id) => drop(route.topics.insert(*id)),
+                Leads::Queue(id) => route.queues.extend([*id]),
+                Leads::Topic(id) => route.topics.extend([*id]),
                 Leads::Exchange(name) => {
                     if seen.insert(name) {
                         next.push(name);
@@ -195,8 +196,8 @@ impl Broker {
     }
 
     fn check_room(&self, route: &Route, records: &Records<'_>) -> Result<(), Refused> {
-        for id in &route.queues {
-            let queue = &self.queues[id];
+        for id in route.queues.iter() {
+            let queue = &self.queues[&id];
             let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
             if queue.unsettled() + u64::from(records.count()) > max {
                 return Err(Code::QueueFull.because(format!(
@@ -226,17 +227,17 @@ impl Broker {
             route
                 .queues
                 .iter()
-                .map(|id| Append { place: Place::Queue(*id), base: self.queues[id].log.end() }),
+                .map(|id| Append { place: Place::Queue(id), base: self.queues[&id].log.end() }),
         );
         let mut parts = Vec::new();
-        for id in &route.topics {
+        for id in route.topics.iter() {
             let split = match route.partition {
                 Some(partition) => BTreeMap::from([(partition, None)]),
-                None => self.split(*id, records),
+                None => self.split(id, records),
             };
             for (partition, part) in split {
-                let log = &self.topics[id].partitions[partition as usize];
-                let append = Append { place: Place::Partition(*id, partition), base: log.end() };
+                let log = &self.topics[&id].partitions[partition as usize];
+                let append = Append { place: Place::Partition(id, partition), base: log.end() };
                 match part {
                     None => whole.push(append),
                     Some(part) => parts.push(Stored {

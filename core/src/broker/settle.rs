@@ -1,7 +1,6 @@
 //! How a lease ends: acknowledged, given back, refused, extended, or run out.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,6 +11,7 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, LeaseId, Offset, QueueId, Tag};
 use crate::limits::{LEASES_PER_REQUEST_MAX, VISIBILITY_MAX};
+use crate::set::Set;
 use crate::time::Span;
 use crate::timer::Due;
 use crate::view::{AttemptEnd, DeathReason};
@@ -59,7 +59,7 @@ impl Broker {
     ) -> Result<(), Refused> {
         span_within("delay", delay, Span::ZERO, VISIBILITY_MAX)?;
         let (held, stale) = self.held(conn, leases)?;
-        let mut queues = BTreeSet::new();
+        let mut queues = Set::default();
         for lease in &held {
             let end = AttemptEnd::Nacked;
             self.end_attempt(lease.queue, lease.offset, end, delay, &mut queues, out);
@@ -77,7 +77,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let (held, stale) = self.held(conn, leases)?;
-        let mut queues = BTreeSet::new();
+        let mut queues = Set::default();
         for LeaseId { queue, offset, .. } in &held {
             let (queue, offset) = (*queue, *offset);
             if self.queues[&queue].policy.dead_letter.is_some() {
@@ -128,7 +128,7 @@ impl Broker {
         span_within("visibility", visibility, Span::ZERO, VISIBILITY_MAX)?;
         let (held, stale) = self.held(conn, leases)?;
         let until = self.now + visibility;
-        let mut queues = BTreeSet::new();
+        let mut queues = Set::default();
         for LeaseId { queue: id, offset, .. } in &held {
             let (id, offset) = (*id, *offset);
             if visibility == Span::ZERO {
@@ -198,7 +198,7 @@ impl Broker {
         &mut self,
         queue: QueueId,
         offset: Offset,
-        queues: &mut BTreeSet<QueueId>,
+        queues: &mut Set<QueueId>,
         out: &mut dyn Sink,
     ) {
         self.end_attempt(queue, offset, AttemptEnd::Expired, Span::ZERO, queues, out);
@@ -212,7 +212,7 @@ impl Broker {
         offset: Offset,
         end: AttemptEnd,
         delay: Span,
-        queues: &mut BTreeSet<QueueId>,
+        queues: &mut Set<QueueId>,
         out: &mut dyn Sink,
     ) {
         let holder = self.give_credit_back(id, offset).expect("an attempt ends that was begun");

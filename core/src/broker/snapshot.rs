@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Broker, Config};
-use crate::codec::{self, Frame};
+use crate::codec;
 use crate::exchange::Leads;
 use crate::fact::{Fact, Stored};
 use crate::id::{Append, Offset, Place};
@@ -130,10 +130,8 @@ impl Broker {
         while !rest.is_empty() {
             let at = snapshot.len() - rest.len();
             let damaged = |why: String| LoadError::Damaged { at, why };
-            let frame = codec::decode(&mut rest, usize::MAX - 1);
-            let Frame::Fact(fact) = frame.map_err(|error| damaged(error.to_string()))? else {
-                return Err(damaged("a snapshot holds facts only".to_string()));
-            };
+            let fact = codec::decode_fact(&mut rest, usize::MAX - 1);
+            let fact = fact.map_err(|error| damaged(error.to_string()))?;
             broker.evolve(fact).map_err(|violation| damaged(violation.to_string()))?;
         }
         Ok(broker)

@@ -72,8 +72,8 @@ impl Broker {
         let state = self.groups.get_mut(&group).expect("a member's group exists");
         let reader = state.members.get_mut(&member).expect("a known member is in its group");
         reader.waiting = Some(number);
-        for topic in &reader.topics {
-            let topic = self.topics.get_mut(topic).expect("a member reads topics that exist");
+        for topic in reader.topics.iter() {
+            let topic = self.topics.get_mut(&topic).expect("a member reads topics that exist");
             topic.waiting.insert((group, member));
         }
         Ok(())
@@ -160,7 +160,7 @@ impl Broker {
             owned.is_some_and(|owned| owned.member == *member)
         };
         let Some(state) = self.topics.get(&topic) else { return };
-        let woken: Vec<_> = state.waiting.iter().copied().filter(owner).collect();
+        let woken: Vec<_> = state.waiting.iter().filter(owner).collect();
         for (group, member) in woken {
             self.wake_poll(group, member, out);
         }
