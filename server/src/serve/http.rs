@@ -127,3 +127,20 @@ async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_never_better_than_it_was() {
+        let health = Health::default();
+        assert_eq!(health.answer(), (StatusCode::OK, "ok\n"));
+        health.set_stopping();
+        assert_eq!(health.answer().0, StatusCode::SERVICE_UNAVAILABLE);
+        health.set_failed();
+        health.set_stopping();
+        let failed = (StatusCode::SERVICE_UNAVAILABLE, "the journal failed\n");
+        assert_eq!(health.answer(), failed);
+    }
+}

@@ -1,6 +1,8 @@
 //! What a data directory survives, and what it refuses.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -271,4 +273,64 @@ fn a_sync_that_nobody_waits_for_ends_and_is_known_to_later_entries() {
     let path = segments(dir.path()).pop().expect("there is a segment");
     flip(&path, 24 + 5);
     expect_corrupt(dir.path(), &path, 24);
+}
+
+/// After a power cut, any sector that was written since the last sync may hold what was written,
+/// what was there before, or something else.
+#[test]
+fn after_a_power_cut_everything_that_was_synced_is_read_and_then_some_or_nothing() {
+    const SECTOR: usize = 16;
+    let mut seed = RandomState::new().hash_one("power");
+    println!("seed {seed}");
+    let mut dice = move |sides: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % sides
+    };
+    let (mut torn, mut whole) = (0, 0);
+    for _ in 0..100 {
+        let (dir, _) = filled(0, true);
+        let (mut storage, _, mut end) = read(dir.path()).expect("it opens");
+        let (mut written, mut synced, mut synced_bytes) = (0, 0, 0);
+        for _ in 0..1 + dice(12) {
+            let count = 1 + dice(4);
+            let entries: Vec<Entry> = (written..written + count).map(entry).collect();
+            end = storage.append(end, &entries).expect("it appends");
+            written += count;
+            if dice(3) == 0 {
+                storage.sync().expect("it syncs");
+                synced = written;
+                let last = segments(dir.path()).pop().expect("there is a segment");
+                synced_bytes = fs::metadata(last).expect("it is there").len() as usize;
+            }
+        }
+        drop(storage);
+        // What one segment is followed by another for is synced, too: only the last is at risk.
+        let last = segments(dir.path()).pop().expect("there is a segment");
+        let mut bytes = fs::read(&last).expect("it reads");
+        let first = super::segment::parse_name(&last.file_name().expect("one").to_string_lossy());
+        let before_last = first.expect("it is named").0 / (36 + entry(0).payload.len() as u64);
+        if synced <= before_last {
+            synced_bytes = 24;
+        }
+        for sector in bytes[synced_bytes..].chunks_mut(SECTOR) {
+            match dice(6) {
+                0 => sector.fill(0),
+                1 => sector.fill(0xA5),
+                _ => {}
+            }
+        }
+        let unsynced = bytes.len() - synced_bytes;
+        bytes.truncate(synced_bytes + dice(unsynced as u64 + 1) as usize);
+        fs::write(&last, bytes).expect("it writes");
+
+        let (mut storage, entries, end) = read(dir.path()).expect("a power cut is no corruption");
+        let found = entries.len() as u64;
+        assert!(found >= synced, "{found} entries of {synced} that were synced");
+        assert_eq!(entries, (0..found).map(entry).collect::<Vec<_>>());
+        storage.append(end, &[entry(found)]).expect("it goes on");
+        drop(storage);
+        assert_eq!(read(dir.path()).expect("it reads").1.len() as u64, found + 1);
+        *(if found < written { &mut torn } else { &mut whole }) += 1;
+    }
+    assert!(torn > 10 && whole > 5, "{torn} torn and {whole} whole: the cut is not random");
 }
