@@ -1,19 +1,16 @@
-import init, { Core, initSync } from "../bindings/fanlight_wasm.js";
+import init, { Core, type InitInput, initSync } from "../bindings/fanlight_wasm.js";
 import { Broker } from "./broker.js";
 import { SystemClock, VirtualClock } from "./clock.js";
 import { Engine, type Core as EngineCore } from "./engine.js";
 import { FanlightError, badArgument } from "./errors.js";
 import { toNanos } from "./time.js";
 
-/** Where the WebAssembly module can come from. */
-export type WasmSource =
-    | string
-    | URL
-    | Request
-    | Response
-    | BufferSource
-    | WebAssembly.Module
-    | Promise<Response | BufferSource | WebAssembly.Module>;
+/**
+ * Where the WebAssembly module can come from: its address, its bytes, a `Response` or a
+ * `WebAssembly.Module`, or a promise of one of these. It is an `object` here, because not every
+ * project has the types of a browser.
+ */
+export type WasmSource = string | URL | object;
 
 /** The bounds of a broker. Each is refused by its own name when it is reached. */
 export interface Limits {
@@ -89,9 +86,9 @@ async function loaded(source: Load): Promise<void> {
     try {
         const wasm = source();
         if (wasm instanceof Uint8Array || wasm instanceof WebAssembly.Module) {
-            initSync({ module: wasm });
+            initSync({ module: wasm as BufferSource | WebAssembly.Module });
         } else {
-            await init({ module_or_path: wasm });
+            await init({ module_or_path: wasm as InitInput });
         }
         isLoaded = true;
     } catch (error) {
