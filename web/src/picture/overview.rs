@@ -278,6 +278,15 @@ impl Projector {
         self.picture.revision += 1;
     }
 
+    /// One of our actors was handed a message.
+    pub(crate) fn saw(&mut self, message: &MessageRef, record: &Record<'_>) {
+        if let Some(story) = self.picture.story_at(message)
+            && !self.picture.stories.is_known(story)
+        {
+            self.learn(story, message, record);
+        }
+    }
+
     fn look_to(&mut self, place: &Place, to: Offset) {
         let looked_to = self.looked_to.entry(place.clone()).or_default();
         *looked_to = (*looked_to).max(to);

@@ -52,7 +52,7 @@ pub enum Act {
         /// Which group.
         group: String,
     },
-    /// Publishes a message by hand, through exchange `order.events`.
+    /// Publishes a message by hand, through exchange `events`.
     Publish {
         /// The routing key.
         routing_key: String,

@@ -48,6 +48,9 @@ pub(crate) enum Note {
         /// The body.
         body: String,
     },
+    /// It was handed this, in a record's encoding: so the picture knows what a stranger's message
+    /// says.
+    Saw(MessageRef, Vec<u8>),
     /// It has processed a message.
     Worked(MessageRef),
     /// It has looked at a message and cannot accept it.

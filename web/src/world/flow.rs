@@ -7,7 +7,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use fanlight_core::{Inspect, Op, Span, Tag, Time};
+use fanlight_core::{Inspect, Op, RawRecord, Span, Tag, Time};
 
 use super::act::{Answer, Notice, Ticket};
 use super::actor::{Actor, Job, Note, Out};
@@ -252,6 +252,11 @@ impl<L: Link> Flow<L> {
             Note::Publishing { key, body } => {
                 self.actors[at].done += 1;
                 self.projector.expect(id, Some(&key), &body);
+            }
+            Note::Saw(message, record) => {
+                if let Ok(record) = RawRecord::parse(&record) {
+                    self.projector.saw(&message, &record.record());
+                }
             }
             Note::Worked(message) => {
                 self.actors[at].done += 1;

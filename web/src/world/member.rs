@@ -111,10 +111,14 @@ impl Member {
             let count = u64::from(batch.records.count());
             let end = batch.base.plus(count);
             for n in 0..count {
-                self.held.push_back(MessageRef {
+                let message = MessageRef {
                     place: Place::Partition(part.0.clone(), part.1),
                     offset: batch.base.plus(n),
-                });
+                };
+                if let Some(record) = batch.records.raw(n as u32) {
+                    desk.note(Note::Saw(message.clone(), record.as_bytes().to_vec()));
+                }
+                self.held.push_back(message);
             }
             if desk.tuning.commit_first {
                 self.pending.insert(part.clone(), end);

@@ -14,7 +14,7 @@ use crate::picture::{ActorId, Tuning};
 
 /// Where orders are published. Not named as the topic is, so that a command line that is told only a
 /// name knows which is meant.
-pub const EXCHANGE: &str = "order.events";
+pub const EXCHANGE: &str = "events";
 /// The topic that keeps every order, in partitions by order number.
 pub const TOPIC: &str = "orders";
 /// The queue in which each order waits to be shipped.

@@ -63,14 +63,16 @@ impl Worker {
 
     fn take(&mut self, desk: &mut Desk<'_>, deliveries: &[Delivery<'_>]) {
         for delivery in deliveries {
+            let message = MessageRef {
+                place: Place::Queue(self.queue.clone()),
+                offset: delivery.lease.offset,
+            };
+            desk.note(Note::Saw(message.clone(), delivery.record.as_bytes().to_vec()));
             self.held.push_back(Held {
                 lease: delivery.lease,
                 attempt: delivery.attempt,
                 body: delivery.record.record().body.to_vec(),
-                message: MessageRef {
-                    place: Place::Queue(self.queue.clone()),
-                    offset: delivery.lease.offset,
-                },
+                message,
             });
         }
         self.go_on(desk);

@@ -145,6 +145,27 @@ fn a_server_with_a_topology_is_shown_and_left_as_it_is() {
 }
 
 #[test]
+fn what_our_actors_are_handed_of_strangers_is_known_by_its_content() {
+    let mut attach = Attach::to(Server::new());
+    attach.run(500);
+    let stranger = attach.server.open(Time::ZERO, "fanlight publish");
+    let (mut records, now) = (Batch::new(), attach.world.clock().now);
+    for n in 0..600 {
+        let body = format!("{{\"order_id\":\"A{n}\"}}");
+        records.push(Some(b"k"), [], None, body.as_bytes()).unwrap();
+    }
+    let to = Target::Topic { name: scenario::TOPIC.into(), partition: Some(0) };
+    let records = records.finish().unwrap();
+    attach.server.send(now, stranger, Op::Publish { to, confirm: false, records });
+    attach.world.act(Act::Start { actor: PAYMENT }).unwrap();
+    attach.run(1_000);
+    let log = &attach.world.picture().log;
+    let done: Vec<_> =
+        log.iter().map(|l| &*l.sentence).filter(|s| s.contains("processed")).collect();
+    assert_eq!(done[..2], ["payment processed order A0", "payment processed order A1"]);
+}
+
+#[test]
 fn a_server_that_goes_away_is_said_so_and_tried_again() {
     let mut attach = Attach::to(Server::new());
     attach.run(500);
