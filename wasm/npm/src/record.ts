@@ -22,6 +22,9 @@ export interface MessageFields {
     timestampMs?: number | undefined;
 }
 
+/** The header in which the broker keeps a message's deaths, in a format of its own. */
+const DEATHS = "x-death";
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -31,7 +34,7 @@ export class BrokerRecord {
     readonly body: Uint8Array;
     /** What picks the partition of a topic, if it was given. */
     readonly key: Uint8Array | undefined;
-    /** Names and values, in the producer's order. */
+    /** Names and values, in the producer's order; `x-death`, which is the broker's own, is not. */
     readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
     /** When it happened, as the producer said: milliseconds. */
     readonly timestampMs: number | undefined;
@@ -40,7 +43,7 @@ export class BrokerRecord {
     constructor(record: WireRecord) {
         this.body = record.body;
         this.key = record.key;
-        this.headers = record.headers;
+        this.headers = record.headers.filter(([name]) => name !== DEATHS);
         this.timestampMs = toMsMaybe(record.timestamp);
     }
 

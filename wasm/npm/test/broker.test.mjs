@@ -79,6 +79,16 @@ test("ten thousand brokers can be opened and closed in one go", async () => {
     }
 });
 
+test("the memory of closed brokers is used again", async () => {
+    // Together more than the 4 GiB that WebAssembly can have.
+    const body = new Uint8Array(1_000_000);
+    for (let i = 0; i < 650; i++) {
+        using broker = await openBroker();
+        broker.declareQueue("jobs");
+        await broker.connect().publish({ queue: "jobs" }, Array(7).fill(body));
+    }
+});
+
 test("a broker that met a fault answers nothing any more, and says why", async () => {
     for (const fault of [
         new WebAssembly.RuntimeError("unreachable"),

@@ -67,6 +67,7 @@ test("a poison message dies after its maximum, keeps its history, and is redrive
 
     const [dead] = broker.peek("jobs.dead");
     assert.equal(dead.text(), "poison");
+    assert.deepEqual(dead.headers, [], "what the broker keeps with it is shown as deaths");
     assert.deepEqual(dead.state, { kind: "ready" });
     const [death] = dead.deaths;
     assert.equal(death.queue, "jobs");

@@ -122,6 +122,22 @@ test("a member that is silent for its session timeout is out", async (t) => {
     await assert.rejects(member[Symbol.asyncIterator]().next(), { codeName: "Expelled", code: 904 });
 });
 
+test("who waits for records hears that its topic is gone, or its connection", async (t) => {
+    const { broker } = await withOrders(t);
+    const conn = broker.connect();
+    const member = await conn.join("g", "orders");
+    const next = member[Symbol.asyncIterator]().next();
+    const deleted = assert.rejects(next, { codeName: "Expelled", message: /topic was deleted/ });
+    await broker.advance(1_000);
+    broker.deleteTopic("orders");
+    await deleted;
+
+    broker.createTopic("orders");
+    const waiting = (await conn.join("g", "orders")).poll({ waitMs: 1_000 });
+    conn.crash();
+    await assert.rejects(waiting, { codeName: "Closed" });
+});
+
 test("a member that lost a partition cannot commit on it", async (t) => {
     const { broker, producer } = await withOrders(t, 2);
     await producer.publish({ topic: "orders", partition: 1 }, "x");
