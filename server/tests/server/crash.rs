@@ -132,7 +132,7 @@ async fn produce(mut client: Client, mut dice: Dice, shared: Shared) -> Result<(
 /// gone.
 async fn consume(mut client: Client, mut dice: Dice, shared: Shared) -> Result<(), Lost> {
     loop {
-        let got = client.take("worked", 16).await?;
+        let got = client.take("worked", 100).await?;
         if got.is_empty() {
             tokio::task::yield_now().await;
             continue;

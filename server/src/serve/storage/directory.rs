@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::StorageError;
 
@@ -13,6 +14,8 @@ const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_FILE_NEW: &str = "FORMAT.new";
 const FORMAT_WORDS: &str = "fanlight data ";
 const LOCK_FILE: &str = "LOCK";
+/// How long a holder may take to be gone: a process that was killed gives its memory back first.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// What a file system itself puts at the top of a disk.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -108,7 +111,13 @@ fn lock(dir: &Path) -> Result<File, StorageError> {
         .write(true)
         .open(&path)
         .map_err(StorageError::io("open", &path))?;
-    match file.try_lock() {
+    let begun = Instant::now();
+    let mut locked = file.try_lock();
+    while matches!(locked, Err(TryLockError::WouldBlock)) && begun.elapsed() < LOCK_WAIT {
+        std::thread::sleep(LOCK_WAIT / 20);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();

@@ -188,8 +188,12 @@ fn a_directory_is_used_by_one_at_a_time() {
     assert!(sentence.contains("in use by another fanlight"), "{sentence}");
     assert!(sentence.contains(&format!("(process {})", std::process::id())), "{sentence}");
     assert!(sentence.contains("--data"), "{sentence}");
-    drop(held);
-    open(dir.path()).expect("it is free again");
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(held);
+    });
+    open(dir.path()).expect("it waits for one that is about to be gone");
+    letting_go.join().expect("it does not panic");
 }
 
 #[test]
