@@ -277,7 +277,7 @@ async fn check(server: &Server, shared: &Shared) -> String {
         }
         assert!(!k.confirmed.is_empty() && !k.acked.is_empty() && !k.failed.is_empty());
         format!(
-            "{} sent, {} confirmed, {} found, {} acked (confirmed {}), {gone} of the confirmed gone",
+            "{} sent, {} confirmed, {} found, {} acked (confirmed {}), {gone} confirmed and gone",
             k.sent.len(),
             k.confirmed.len(),
             found.len(),

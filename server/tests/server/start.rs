@@ -66,3 +66,32 @@ fn it_stops_when_told_to_and_is_as_it_was_when_started_again() {
         assert_eq!((got[0].attempt, got[0].body.as_slice()), (1, &b"kept"[..]));
     }
 }
+
+#[tokio::test]
+async fn stopping_ends_the_attempts_under_way_as_a_closed_connection_does() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (kill, attempt) in [(false, 2), (true, 2), (false, 3)] {
+        let server = Server::start_in(dir.path(), &[]);
+        let mut client = Client::open(&server).await;
+        client.declare_queue("jobs", Default::default()).await;
+        if (kill, attempt) == (false, 2) {
+            let published = client.publish(to_queue("jobs"), batch(["one"])).await;
+            published.expect("the server is there").expect("there is room");
+        }
+        let held = client.take("jobs", 1).await.expect("the server is there");
+        assert_eq!(held.len(), 1);
+        if kill {
+            server.kill()
+        } else {
+            server.terminate()
+        };
+        // Whoever was killed cannot say that an attempt ended: it counts as not having begun.
+        let server = Server::start_in(dir.path(), &[]);
+        let mut client = Client::open(&server).await;
+        let got = client.take("jobs", 1).await.expect("the server is there");
+        assert_eq!(got[0].attempt, attempt);
+        let stale = client.ack(&[held[0].lease]).await.expect("the server is there");
+        assert_eq!(stale, 0, "a lease of another life of the broker is stale");
+        server.kill();
+    }
+}
