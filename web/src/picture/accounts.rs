@@ -33,6 +33,11 @@ pub(super) struct Account {
 }
 
 impl Accounts {
+    /// Forgets everything but the groups' signs.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Accounts { order: std::mem::take(&mut self.order), ..Accounts::default() };
+    }
+
     pub(super) fn group(&mut self, name: &str) -> &mut Account {
         self.groups.entry(name.into()).or_default()
     }

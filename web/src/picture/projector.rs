@@ -103,13 +103,22 @@ impl Projector {
 
     // --- who is who ---------------------------------------------------------------------------
 
-    /// The broker is another, or a new life of the same: whoever was connected is not.
+    /// The broker may be another, or have lost what it held in memory: nothing that was known of it
+    /// holds any more, and the accounts begin anew. The log stays: it tells what was.
     pub(crate) fn reconnected(&mut self) {
         self.conns.clear();
         self.hidden.clear();
         self.members.clear();
         self.publication = None;
         self.sent.clear();
+        self.returns.clear();
+        self.looked_to.clear();
+        self.accounts.begin_anew();
+        self.picture.stories.clear();
+        self.picture.exchanges.clear();
+        self.picture.queues.clear();
+        self.picture.topics.clear();
+        self.picture.groups.clear();
         self.picture.actors.retain(|actor| actor.id.is_ours());
         self.is_stale = true;
         self.lay_out();

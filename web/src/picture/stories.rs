@@ -22,6 +22,11 @@ pub(crate) struct Stories {
 }
 
 impl Stories {
+    /// Forgets all of them. Their numbers are not given again: lines of the log name them.
+    pub(crate) fn clear(&mut self) {
+        *self = Stories { made: self.made, ..Stories::default() };
+    }
+
     pub(crate) fn story(&self, id: StoryId) -> Option<&Story> {
         self.all.get(&id)
     }

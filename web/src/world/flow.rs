@@ -97,6 +97,7 @@ impl<L: Link> Flow<L> {
     /// Connects the watcher and the operator.
     pub(crate) fn connect(&mut self, now: Time) {
         self.lost = None;
+        self.was_empty = None;
         self.is_looking = false;
         self.projector.reconnected();
         self.watcher =

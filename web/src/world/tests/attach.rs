@@ -175,10 +175,16 @@ fn a_server_that_goes_away_is_said_so_and_tried_again() {
     attach.run(100);
     let LinkState::Failed { sentence, .. } = attach.world.link_state() else { panic!() };
     assert_eq!(sentence, "the server is gone");
-    attach.server.0.borrow_mut().2 = true;
-    attach.run(6_000);
+    // It comes back with an empty memory, as a server without a data directory does.
+    let now = attach.world.clock().now;
+    *attach.server.0.borrow_mut() = (PageLink::new(2), Vec::new(), true);
+    attach.server.tick(now);
+    attach.run(2_500);
     assert_eq!(attach.world.link_state(), LinkState::Attached { url: "ws://test/ws".to_owned() });
     let published = attach.world.picture().ledger.published;
-    attach.run(3_000);
-    assert!(attach.world.picture().ledger.published > published, "the shop came back by itself");
+    assert!(published < 4, "the accounts begin anew: {published}");
+    attach.run(4_000);
+    let shop = actor(&attach.world, ActorId(1));
+    assert_eq!(shop.state, ActorState::Running, "the shop came back by itself");
+    assert!(attach.world.picture().ledger.published > published + 3, "to what is there again");
 }
