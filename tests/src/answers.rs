@@ -48,7 +48,7 @@ impl Answers {
             }
             Effect::Tell(conn, event) => (conn, event),
         };
-        let Some((tag, kind)) = answers(event) else { return Ok(()) };
+        let Some((tag, kind)) = answer(event) else { return Ok(()) };
         let owed = self.open.get_mut(conn).and_then(|owed| owed.remove(&tag));
         match owed {
             Some(Owed::Now(owed) | Owed::Later(owed)) if kind == owed || kind == "Refused" => {
@@ -122,7 +122,8 @@ fn owes(op: &Op<'_>) -> Owed {
     })
 }
 
-fn answers(event: &Event<'_>) -> Option<(Tag, &'static str)> {
+/// Which request an event answers, if it answers one, and how.
+pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
     Some(match event {
         Event::Done { tag } => (*tag, "Done"),
         Event::Count { tag, .. } => (*tag, "Count"),

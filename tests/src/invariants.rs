@@ -1,0 +1,75 @@
+//! What has to be true of every run of the simulation, each in a file of its own.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an invariant looks at the moments that concern it, and a new kind is none of them"
+)]
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{Broker, ConnId, Event, Fact, Request};
+
+mod accounting;
+mod answers;
+mod attempts;
+mod commits;
+mod confirms;
+mod deliveries;
+pub(crate) mod draining;
+mod durability;
+mod leases;
+mod ledger;
+mod offsets;
+mod recovery;
+
+/// Something that happened in the simulation, seen from above.
+pub enum Moment<'m> {
+    /// A client asked.
+    Asked(ConnId, &'m Request<'static>),
+    /// The broker made a fact.
+    Fact(&'m Fact<'m>),
+    /// The broker decided on an event; it has not left yet.
+    Decided(ConnId, &'m Event<'m>),
+    /// An event reached its client: so many facts came before it, and so many are durable.
+    Told { conn: ConnId, event: &'m Event<'m>, needs: usize, durable: usize },
+    /// A connection ended.
+    Gone(ConnId),
+    /// Power failed, and the broker recovered: how many facts were durable, and the frames of
+    /// those that were found.
+    Recovered { durable: usize, history: &'m [Vec<u8>], broker: &'m Broker },
+    /// Somebody looks at the state, between inputs.
+    Looked(&'m Broker),
+    /// Faults have been off for long enough that nothing should be left to do.
+    Drained(&'m Broker),
+}
+
+/// Something that has to hold.
+pub trait Invariant {
+    /// What holds, in words.
+    fn name(&self) -> &'static str;
+    /// Takes note of a moment; what is wrong, if anything is.
+    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String>;
+}
+
+/// All of them.
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(durability::Durability),
+        Box::new(confirms::Confirms::default()),
+        Box::new(deliveries::Deliveries::default()),
+        Box::new(offsets::Offsets::default()),
+        Box::new(commits::Commits::default()),
+        Box::new(leases::Leases::default()),
+        Box::new(attempts::Attempts::default()),
+        Box::new(accounting::Accounting::default()),
+        Box::new(recovery::Recovery::default()),
+        Box::new(answers::Answers::default()),
+        Box::new(draining::Draining),
+    ]
+}
+
+/// The facts of a history.
+fn facts(history: &[Vec<u8>]) -> impl Iterator<Item = Fact<'_>> {
+    history.iter().map(|frame| match codec::decode(&mut &frame[..], usize::MAX - 1) {
+        Ok(Frame::Fact(fact)) => fact,
+        other => unreachable!("a history holds facts, not {other:?}"),
+    })
+}

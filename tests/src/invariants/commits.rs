@@ -1,0 +1,77 @@
+//! A committed offset never regresses, unless its reader moved back or it was reset; and a commit
+//! that was answered is in the history that a crash leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanlight_core::{ConnId, Event, Fact, Op, Tag};
+
+use super::{Invariant, Moment};
+
+#[derive(Default)]
+pub(super) struct Commits {
+    /// By group, topic and partition.
+    committed: BTreeMap<(u32, u32, u32), u64>,
+    /// Partitions whose reader moved back since the last commit.
+    sought: BTreeSet<u32>,
+    asked: BTreeMap<(ConnId, Tag), Vec<(u32, u64)>>,
+    answered: BTreeSet<(u32, u64)>,
+}
+
+impl Commits {
+    fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::Committed { group, topic, partition, offset, .. } = fact else { return Ok(()) };
+        let before = self.committed.insert((group.0, topic.0, *partition), offset.0);
+        let back = self.sought.remove(partition);
+        match before {
+            Some(before) if offset.0 < before && !back => Err(format!(
+                "{group} had committed {before} of {topic}/{partition}, and commits {offset}"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn recovered(&mut self, history: &[Vec<u8>]) -> Result<(), String> {
+        let mut found = BTreeSet::new();
+        self.committed.clear();
+        for fact in super::facts(history) {
+            if let Fact::Committed { group, topic, partition, offset, .. } = fact {
+                found.insert((partition, offset.0));
+                self.committed.insert((group.0, topic.0, partition), offset.0);
+            }
+        }
+        match self.answered.difference(&found).next() {
+            Some((partition, offset)) => {
+                Err(format!("the commit of {offset} in partition {partition} is lost"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Invariant for Commits {
+    fn name(&self) -> &'static str {
+        "committed offsets never regress"
+    }
+
+    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        match moment {
+            Moment::Asked(conn, request) => {
+                if let Op::Seek { partition, .. } = &request.op {
+                    self.sought.insert(*partition);
+                }
+                if let Op::Commit { offsets, .. } = &request.op {
+                    let offsets = offsets.iter().map(|o| (o.partition, o.offset.0)).collect();
+                    self.asked.insert((*conn, request.tag), offsets);
+                }
+                Ok(())
+            }
+            Moment::Fact(fact) => self.fact(fact),
+            Moment::Told { conn, event: Event::Done { tag }, .. } => {
+                self.answered.extend(self.asked.remove(&(*conn, *tag)).unwrap_or_default());
+                Ok(())
+            }
+            Moment::Recovered { history, .. } => self.recovered(history),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! No confirmed message is lost: it is in the history that a crash leaves, in every place that the
+//! confirm named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanlight_core::{Append, ConnId, Event, Fact, Op, Place, Stored, Tag};
+
+use super::{Invariant, Moment};
+
+/// A queue, or all partitions of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Home {
+    Queue(u32),
+    Topic(u32),
+}
+
+fn home(append: &Append) -> Home {
+    match append.place {
+        Place::Queue(id) => Home::Queue(id.0),
+        Place::Partition(id, _) => Home::Topic(id.0),
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Confirms {
+    asked: BTreeMap<(ConnId, Tag), Vec<Vec<u8>>>,
+    confirmed: BTreeSet<(Home, Vec<u8>)>,
+}
+
+impl Invariant for Confirms {
+    fn name(&self) -> &'static str {
+        "no confirmed message is lost"
+    }
+
+    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        match moment {
+            Moment::Asked(conn, request) => {
+                if let Op::Publish { records, .. } = &request.op {
+                    let bodies = records.iter().map(|record| record.body.to_vec()).collect();
+                    self.asked.insert((*conn, request.tag), bodies);
+                }
+            }
+            Moment::Told { conn, event: Event::Published { tag, appends }, .. } => {
+                let bodies = self.asked.get(&(*conn, *tag)).ok_or("a confirm without a publish")?;
+                for append in appends.iter() {
+                    let confirmed = bodies.iter().map(|body| (home(append), body.clone()));
+                    self.confirmed.extend(confirmed);
+                }
+            }
+            Moment::Recovered { history, .. } => {
+                let mut found = BTreeSet::new();
+                for fact in super::facts(history) {
+                    let Fact::Published { batches, .. } = fact else { continue };
+                    for Stored { appends, records } in batches.iter() {
+                        for append in appends.iter() {
+                            let bodies = records.iter().map(|record| record.body.to_vec());
+                            found.extend(bodies.map(|body| (home(append), body)));
+                        }
+                    }
+                }
+                if let Some((home, body)) = self.confirmed.difference(&found).next() {
+                    let body = String::from_utf8_lossy(body);
+                    return Err(format!("{body} was confirmed in {home:?} and is lost"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! A broker, its disk and its clients in one process and on virtual time, with power failures and
+//! connections that break, all from one seed.
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{
+    Config, ConnId, Destination, Event, ExchangeKind, Fact, Input, Op, PROTOCOL, QueuePolicy,
+    Session, Span, Time,
+};
+
+use crate::dice::Dice;
+use crate::digest::Digest;
+use crate::invariants::{Invariant, Moment, all, draining};
+
+mod actor;
+mod disk;
+mod node;
+
+pub use node::Planted;
+
+use actor::{Actor, Role};
+use node::{Node, Outcome};
+
+/// Steps with faults, and steps at most until everything has to be drained.
+const STEPS: usize = 600;
+const DRAIN_STEPS: usize = 20_000;
+
+const ROLES: [Role; 9] = [
+    Role::Admin,
+    Role::Producer,
+    Role::Producer,
+    Role::Worker("jobs"),
+    Role::Worker("jobs"),
+    Role::Worker("copy"),
+    Role::Reader,
+    Role::Reader,
+    Role::Reader,
+];
+
+/// What a run did, for those who ask whether it did anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Everything that clients were told, as a number.
+    pub digest: Digest,
+    /// How often power failed.
+    pub crashes: u64,
+    /// Messages that were asked to be published.
+    pub published: u64,
+    /// Facts of the history in the end.
+    pub facts: u64,
+    /// Events that were told.
+    pub told: u64,
+}
+
+/// Runs one seed; what broke, if anything did.
+pub fn run(seed: u64, planted: Planted) -> Result<Summary, String> {
+    let mut world = World::new(seed, planted);
+    world.work().map_err(|why| format!("at {}: {why}", world.now))?;
+    Ok(world.summary)
+}
+
+struct World {
+    dice: Dice,
+    now: Time,
+    node: Node,
+    actors: Vec<Actor>,
+    last_conn: u64,
+    bodies: u64,
+    /// The frames of the facts that are, as far as anybody knows.
+    history: Vec<Vec<u8>>,
+    invariants: Vec<Box<dyn Invariant>>,
+    summary: Summary,
+    calm: bool,
+}
+
+impl World {
+    fn new(seed: u64, planted: Planted) -> World {
+        World {
+            dice: Dice::new(seed),
+            now: Time::ZERO,
+            node: Node::new(Config { seed, ..Config::default() }, planted),
+            actors: ROLES.into_iter().map(Actor::new).collect(),
+            last_conn: 0,
+            bodies: 0,
+            history: Vec::new(),
+            invariants: all(),
+            summary: Summary::default(),
+            calm: false,
+        }
+    }
+
+    fn work(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS {
+            self.step()?;
+        }
+        self.calm = true;
+        for _ in 0..DRAIN_STEPS {
+            self.step()?;
+            if draining::left(self.node.broker()).is_none() && self.dice.percent(20) {
+                break;
+            }
+        }
+        self.node.sync();
+        self.tell()?;
+        self.summary.published = self.bodies;
+        self.summary.facts = self.history.len() as u64;
+        let World { invariants, node, .. } = self;
+        see(invariants, &Moment::Drained(node.broker()))
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.advance();
+        let faults: &[u32] = if self.calm { &[0, 0, 0] } else { &[6, 10, 10] };
+        let [crash, hang_up, checkpoint] = [faults[0], faults[1], faults[2]];
+        match self.dice.weighted(&[crash, hang_up, checkpoint, 100, 300, 600]) {
+            0 => self.crash()?,
+            1 => self.hang_up()?,
+            2 => {
+                self.node.checkpoint();
+                self.tell()?;
+            }
+            3 => self.apply(Input::Tick)?,
+            4 => {
+                self.node.sync();
+                self.tell()?;
+            }
+            _ => self.act()?,
+        }
+        let World { invariants, node, .. } = self;
+        see(invariants, &Moment::Looked(node.broker()))?;
+        node.broker().check().map_err(|violation| violation.to_string())
+    }
+
+    fn advance(&mut self) {
+        let due = self.node.broker().deadline().map(|(at, _)| at);
+        self.now = match self.dice.weighted(&[60, 30, 10]) {
+            0 => self.now,
+            1 => self.now + Span::from_millis(self.dice.between(1, 20)),
+            _ => due.map_or(self.now, |due| due.max(self.now)),
+        };
+    }
+
+    fn act(&mut self) -> Result<(), String> {
+        let index = self.dice.below(self.actors.len() as u64) as usize;
+        let Some(conn) = self.actors[index].conn else { return self.connect(index) };
+        let World { actors, dice, bodies, calm, .. } = self;
+        let Some(request) = actors[index].next(dice, bodies, *calm) else { return Ok(()) };
+        see(&mut self.invariants, &Moment::Asked(conn, &request))?;
+        self.apply(Input::Request(conn, request))
+    }
+
+    fn connect(&mut self, index: usize) -> Result<(), String> {
+        self.last_conn += 1;
+        let conn = ConnId(self.last_conn);
+        let actor = &mut self.actors[index];
+        let script = if actor.role == Role::Admin { declarations() } else { Vec::new() };
+        actor.connected(conn, script);
+        let client = format!("{:?}", actor.role).into();
+        self.apply(Input::Open(conn, Session { protocol: PROTOCOL, client }))
+    }
+
+    fn hang_up(&mut self) -> Result<(), String> {
+        let index = self.dice.below(self.actors.len() as u64) as usize;
+        let Some(conn) = self.actors[index].conn.take() else { return Ok(()) };
+        self.node.forget(conn);
+        see(&mut self.invariants, &Moment::Gone(conn))?;
+        self.apply(Input::Closed(conn))?;
+        self.node.forget(conn);
+        Ok(())
+    }
+
+    fn apply(&mut self, input: Input<'_>) -> Result<(), String> {
+        for outcome in self.node.apply(self.now, input) {
+            match outcome {
+                Outcome::Fact(frame) => {
+                    see(&mut self.invariants, &Moment::Fact(&fact(&frame)?))?;
+                    self.history.push(frame);
+                }
+                Outcome::Decided(conn, frame) => {
+                    see(&mut self.invariants, &Moment::Decided(conn, &event(&frame)?))?;
+                }
+                Outcome::Closed(conn) => return Err(format!("{conn} was closed by the broker")),
+            }
+        }
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<(), String> {
+        for told in self.node.tell(&mut self.dice) {
+            // Who hung up is told nothing more.
+            let is_there = |actor: &&mut Actor| actor.conn == Some(told.conn);
+            let Some(actor) = self.actors.iter_mut().find(is_there) else { continue };
+            let event = event(&told.frame)?;
+            self.summary.told += 1;
+            self.summary.digest.add(&told.frame);
+            let (conn, needs, durable) = (told.conn, told.needs, told.durable);
+            let moment = Moment::Told { conn, event: &event, needs, durable };
+            see(&mut self.invariants, &moment)?;
+            actor.hear(&event);
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<(), String> {
+        self.summary.crashes += 1;
+        let durable = self.node.durable();
+        for actor in &mut self.actors {
+            actor.conn = None;
+        }
+        let (before, records) = self.node.crash(self.now, &mut self.dice)?;
+        self.history.truncate(before);
+        self.history.extend(records);
+        let World { invariants, history, node, .. } = self;
+        see(invariants, &Moment::Recovered { durable, history, broker: node.broker() })
+    }
+}
+
+/// Shows a moment to every invariant.
+fn see(invariants: &mut [Box<dyn Invariant>], moment: &Moment<'_>) -> Result<(), String> {
+    for invariant in invariants {
+        let seen = invariant.see(moment);
+        seen.map_err(|why| format!("\"{}\" does not hold: {why}", invariant.name()))?;
+    }
+    Ok(())
+}
+
+fn fact(frame: &[u8]) -> Result<Fact<'_>, String> {
+    match codec::decode(&mut &frame[..], usize::MAX - 1) {
+        Ok(Frame::Fact(fact)) => Ok(fact),
+        other => Err(format!("a fact's frame reads as {other:?}")),
+    }
+}
+
+fn event(frame: &[u8]) -> Result<Event<'_>, String> {
+    match codec::decode(&mut &frame[..], usize::MAX - 1) {
+        Ok(Frame::Event(event)) => Ok(event),
+        other => Err(format!("an event's frame reads as {other:?}")),
+    }
+}
+
+/// What everybody needs, the last first.
+fn declarations() -> Vec<Op<'static>> {
+    let jobs = QueuePolicy {
+        visibility: Span::from_millis(100),
+        deliveries_max: Some(3),
+        dead_letter: Some("dead".into()),
+        retry_delay: Span::from_millis(5),
+        ..QueuePolicy::default()
+    };
+    let copy = QueuePolicy { visibility: Span::from_millis(100), ..QueuePolicy::default() };
+    let bind = |to| Op::Bind { exchange: "all".into(), to, pattern: "".into() };
+    vec![
+        bind(Destination::Topic("events".into())),
+        bind(Destination::Queue("copy".into())),
+        bind(Destination::Queue("jobs".into())),
+        Op::DeclareExchange { name: "all".into(), kind: ExchangeKind::Fanout },
+        Op::CreateTopic { name: "events".into(), partitions: 3 },
+        Op::DeclareQueue { name: "copy".into(), policy: copy },
+        Op::DeclareQueue { name: "jobs".into(), policy: jobs },
+        Op::DeclareQueue { name: "dead".into(), policy: QueuePolicy::default() },
+    ]
+}
