@@ -50,6 +50,14 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// The exchanges that are always there, as in AMQP. The default exchange, which has the empty name
+/// and takes no bindings, is not kept.
+const BUILT_IN: [(&str, ExchangeKind); 3] = [
+    ("amq.direct", ExchangeKind::Direct),
+    ("amq.topic", ExchangeKind::Topic),
+    ("amq.fanout", ExchangeKind::Fanout),
+];
+
 /// A refusal that owns its sentence, and so can leave a handler.
 pub(crate) type Refused = Refusal<'static>;
 
@@ -127,12 +135,7 @@ enum Awaits {
 impl Broker {
     /// An empty broker, at the time `now`.
     pub fn new(config: Config, now: Time) -> Broker {
-        let built_in = [
-            ("amq.direct", ExchangeKind::Direct),
-            ("amq.topic", ExchangeKind::Topic),
-            ("amq.fanout", ExchangeKind::Fanout),
-        ];
-        let built_in = built_in.map(|(name, kind)| (name.into(), Exchange::new(kind)));
+        let built_in = BUILT_IN.map(|(name, kind)| (name.into(), Exchange::new(kind)));
         Broker {
             rng: Rng::new(config.seed),
             config,
@@ -270,7 +273,14 @@ impl Broker {
         }
         let max = self.config.limits.connections_max;
         if self.conns.len() >= max as usize {
-            let refusal = Code::TooMany.because(alloc::format!("{max} connections are open"));
+            let refusal = Code::TooMany.because(alloc::format!(
+                "{} open, and there may be no more: close one, or raise the limit",
+                if max == 1 {
+                    "1 connection is".into()
+                } else {
+                    alloc::format!("{max} connections are")
+                }
+            ));
             return refuse(CloseReason::TooMany, refusal, out);
         }
         let client: String = session.client.chars().take(NAME_BYTES_MAX).collect();
@@ -425,10 +435,15 @@ impl Broker {
             return Ok((id, partition));
         }
         Err(Code::UnknownPartition.because(alloc::format!(
-            "topic {topic:?} has no partition {partition}; its partitions are 0 to {}",
-            partitions - 1
+            "topic {topic:?} has no partition {partition}; it has {}, counted from 0",
+            counted(partitions as u64, "partition")
         )))
     }
+}
+
+/// A number and what it counts, in words: "1 message", "2 messages".
+fn counted(count: u64, what: &str) -> String {
+    alloc::format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A number that a request gives, within its bounds.

@@ -61,7 +61,7 @@ pub struct Limits {
     pub stored_bytes_max: u64,
     /// Messages in one queue that are not settled, where the queue's policy names no other bound.
     pub queue_messages_max: u64,
-    /// Exchanges, the five built-in ones aside.
+    /// Exchanges, the built-in ones aside.
     pub exchanges_max: u32,
     /// Queues.
     pub queues_max: u32,

@@ -41,7 +41,7 @@ pub struct Overview {
     pub stored_bytes: u64,
     /// When something is due next, and what.
     pub due: Option<(Time, DeadlineReason)>,
-    /// Exchanges by name, without the five built-in ones.
+    /// Exchanges by name; of the built-in ones those that are bound.
     pub exchanges: Vec<ExchangeView>,
     /// Queues by name.
     pub queues: Vec<QueueView>,

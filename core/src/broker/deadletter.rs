@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Refused, within};
+use super::{Broker, Refused, counted, within};
 use crate::activity::Activity;
 use crate::codec;
 use crate::effect::Sink;
@@ -215,8 +215,9 @@ impl Broker {
         let max = target.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
         if target.unsettled() >= max {
             return Err(Code::QueueFull.because(format!(
-                "queue {:?} holds {max} messages and may hold no more",
-                target.name
+                "queue {:?} holds {} and may hold no more",
+                target.name,
+                counted(max, "message")
             )));
         }
         let bytes = body.map_or(0, <[u8]>::len);

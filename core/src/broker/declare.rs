@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Broker, Refused, span_within, valid_name, within};
+use super::{BUILT_IN, Broker, Refused, counted, span_within, valid_name, within};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
@@ -38,7 +38,8 @@ impl Broker {
                 "{name:?}: names that begin with \"amq.\" are the broker's own"
             )));
         }
-        self.room_for("exchanges", self.exchanges.len(), self.config.limits.exchanges_max)?;
+        let have = self.exchanges.len() - BUILT_IN.len();
+        self.room_for("exchanges", have, self.config.limits.exchanges_max)?;
         self.record(Fact::ExchangeDeclared { name: name.into(), kind }, out);
         self.changed(out, || format!("exchange {name} was declared"));
         Ok(())
@@ -166,7 +167,8 @@ impl Broker {
                 return Ok(());
             }
             return Err(Code::Conflict.because(format!(
-                "topic {name:?} exists with {has} partitions, not {partitions}"
+                "topic {name:?} exists with {}, not {partitions}",
+                counted(has as u64, "partition")
             )));
         }
         valid_name("topic", name)?;

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Broker, Refused, span_within, valid_name, within};
+use super::{Broker, Refused, counted, span_within, valid_name, within};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::{Assignment, Event};
@@ -290,7 +290,8 @@ impl Broker {
             return Ok(id);
         }
         Err(Code::InUse.because(format!(
-            "group {name:?} has {members} members; stop them first, or wait for their sessions to end"
+            "group {name:?} has {}; stop them first, or wait for their sessions to end",
+            counted(members as u64, "member")
         )))
     }
 

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::declare::valid_key;
-use super::{Broker, Refused};
+use super::{Broker, Refused, counted};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
@@ -201,10 +201,11 @@ impl Broker {
             let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
             if queue.unsettled() + u64::from(records.count()) > max {
                 return Err(Code::QueueFull.because(format!(
-                    "queue {:?} holds {} messages and may hold {max}; nothing of this batch was \
+                    "queue {:?} holds {} and may hold {max}; nothing of this batch of {} was \
                      stored anywhere: try again when some are settled",
                     queue.name,
-                    queue.unsettled()
+                    counted(queue.unsettled(), "message"),
+                    records.count()
                 )));
             }
         }
@@ -213,7 +214,8 @@ impl Broker {
         let max = self.config.limits.stored_bytes_max;
         if self.stored_bytes + needs > max {
             return Err(Code::BrokerFull.because(format!(
-                "the broker holds {} bytes and may hold {max}; settle messages or raise the limit",
+                "the broker holds {} bytes, may hold {max}, and would need {needs} more for this: \
+                 settle messages or raise the limit",
                 self.stored_bytes
             )));
         }
