@@ -32,6 +32,10 @@ const NOTICE_PULSES: u64 = 80;
 /// The component.
 pub(crate) struct App {
     world: Hold,
+    /// The same one for every drawing, so that a panel is not drawn again for it.
+    wish: Callback<Wish>,
+    on_pulse: Callback<Seen>,
+    on_focus: Callback<Option<Focus>>,
     /// Of the run in this page that is gone back to from a server.
     seed: u64,
     pulse: u64,
@@ -71,10 +75,11 @@ impl Component for App {
             notice = world.attach(&url).err().map(problem);
         }
         let wish = ctx.link().callback(Msg::Wish);
+        let pressed = wish.clone();
         let keys = Closure::<dyn FnMut(KeyboardEvent)>::new(move |event: KeyboardEvent| {
             if let Some(wanted) = keys::wish(&event) {
                 event.prevent_default();
-                wish.emit(wanted);
+                pressed.emit(wanted);
             }
         });
         let listener = keys.as_ref().unchecked_ref();
@@ -83,6 +88,9 @@ impl Component for App {
         let link = ctx.link().clone();
         App {
             world: Hold::new(world),
+            on_pulse: ctx.link().callback(Msg::Pulse),
+            on_focus: wish.reform(Wish::Look),
+            wish,
             seed,
             pulse: 0,
             seen: Seen::default(),
@@ -125,10 +133,9 @@ impl Component for App {
         }
     }
 
-    fn view(&self, ctx: &Context<Self>) -> Html {
-        let wish = ctx.link().callback(Msg::Wish);
-        let on_pulse = ctx.link().callback(Msg::Pulse);
-        let on_focus = ctx.link().callback(|focus| Msg::Wish(Wish::Look(focus)));
+    fn view(&self, _: &Context<Self>) -> Html {
+        let wish = self.wish.clone();
+        let (on_pulse, on_focus) = (self.on_pulse.clone(), self.on_focus.clone());
         let sheet = Sheet::ALL.iter().find(|(sheet, ..)| *sheet == self.sheet);
         let (world, pulse, focus) = (self.world.clone(), self.pulse, self.focus.clone());
         html! {

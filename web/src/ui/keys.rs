@@ -29,13 +29,13 @@ pub(crate) fn wish(event: &KeyboardEvent) -> Option<Wish> {
     if matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT") && !is_choice(target.as_ref()) {
         return None;
     }
-    if target.is_some_and(|target| target.closest("dialog[open]").ok().flatten().is_some()) {
+    if target.as_ref().is_some_and(|target| target.closest("dialog[open]").ok().flatten().is_some())
+    {
         return None;
     }
     let key = event.key();
     match key.as_str() {
-        // A button in focus is pressed by the space bar.
-        " " if tag == "BUTTON" || tag == "INPUT" => None,
+        " " if is_pressed_by_space(target.as_ref()) => None,
         " " => Some(Wish::Time(TimeWish::Toggle)),
         "." => Some(Wish::Time(TimeWish::Step)),
         "," => Some(Wish::Time(TimeWish::StepBack)),
@@ -49,6 +49,20 @@ pub(crate) fn wish(event: &KeyboardEvent) -> Option<Wish> {
         "Escape" => Some(Wish::Look(None)),
         _ => None,
     }
+}
+
+/// A button that the keyboard went to is pressed by the space bar. One that was clicked just before
+/// is not: who clicked “Crash” and then wants to hold time does not want to crash it again.
+fn is_pressed_by_space(target: Option<&Element>) -> bool {
+    let Some(target) = target.filter(|t| matches!(t.tag_name().as_str(), "BUTTON" | "INPUT"))
+    else {
+        return false;
+    };
+    let by_keyboard = target.matches(":focus-visible").unwrap_or(true);
+    if !by_keyboard && let Some(clicked) = target.dyn_ref::<HtmlElement>() {
+        clicked.blur().unwrap_or_default();
+    }
+    by_keyboard
 }
 
 /// Whether it is a radio button or a box to tick, into which nothing is typed.

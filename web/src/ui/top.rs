@@ -96,23 +96,32 @@ struct SeedProps {
 
 #[component]
 fn Seed(props: &SeedProps) -> Html {
-    let field = use_node_ref();
+    let typed = use_state(|| props.seed.to_string());
+    use_effect_with(props.seed, {
+        let typed = typed.setter();
+        move |seed| typed.set(seed.to_string())
+    });
+    let oninput = {
+        let typed = typed.setter();
+        Callback::from(move |event: InputEvent| {
+            let field: HtmlInputElement = event.target_unchecked_into();
+            typed.set(field.value());
+        })
+    };
     let onsubmit = {
-        let (field, wish, seed) = (field.clone(), props.wish.clone(), props.seed);
+        let (wish, seed) = (props.wish.clone(), typed.trim().parse().unwrap_or(props.seed));
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
-            let typed = field.cast::<HtmlInputElement>().map(|field| field.value());
-            let typed = typed.and_then(|text| text.trim().parse().ok());
-            wish.emit(Wish::Time(TimeWish::Restart(typed.unwrap_or(seed))));
+            wish.emit(Wish::Time(TimeWish::Restart(seed)));
         })
     };
     html! {
         <form class="row" {onsubmit}>
             <label class="field seed" title="The same seed gives the same run, event for event">
                 <span>{"Seed"}</span>
-                <input ref={field} name="seed" type="text" inputmode="numeric" pattern="[0-9]{1,19}"
-                    aria-label="Seed" autocomplete="off" key={props.seed}
-                    value={props.seed.to_string()} />
+                <input name="seed" type="text" inputmode="numeric" pattern="[0-9]{1,19}"
+                    title="A whole number of at most 19 digits" aria-label="Seed"
+                    autocomplete="off" value={(*typed).clone()} {oninput} />
             </label>
             <button class="button icon" type="submit" aria-label="Begin again from this seed"
                 title="Begin again from this seed">{ icons::restart() }</button>
