@@ -146,8 +146,11 @@ impl Drawing<'_> {
                 (group.name.to_string(), format!("lag {lag}"))
             };
             self.card_title(rect, rect.x + inset + 20.0, y, &name, &about);
-        } else if let CardOf::Workers(queue) = &card.of {
-            self.card_title(rect, rect.x + inset, y, "workers", queue);
+            return;
+        }
+        match &card.of {
+            CardOf::Group(name) => self.card_title(rect, rect.x + inset, y, name, "not there yet"),
+            CardOf::Workers(queue) => self.card_title(rect, rect.x + inset, y, "workers", queue),
         }
     }
 
@@ -270,7 +273,7 @@ impl Drawing<'_> {
 pub(crate) fn state_word(state: ActorState) -> Option<&'static str> {
     match state {
         ActorState::Running => None,
-        ActorState::Idle => Some("not started"),
+        ActorState::Idle => Some("off"),
         ActorState::Connecting => Some("connecting"),
         ActorState::Stopping => Some("stopping"),
         ActorState::Stopped => Some("stopped"),

@@ -255,6 +255,10 @@ impl Scene {
             });
             cards.push((CardOf::Group(group.name.clone()), middle, clients));
         }
+        for name in groups_to_come(picture) {
+            let clients = ids(&|a| matches!(&a.role, Role::Member { group } if *group == name));
+            cards.push((CardOf::Group(name), 0.0, clients));
+        }
         cards.sort_by(|a, b| a.1.total_cmp(&b.1));
         for block in &self.queues {
             let clients =
@@ -274,7 +278,7 @@ impl Scene {
             .iter()
             .filter(|actor| match &actor.role {
                 Role::Producer | Role::Unknown => true,
-                Role::Member { group } => picture.group(group).is_none(),
+                Role::Member { .. } => false,
                 Role::Worker { queue } => picture.queue(queue).is_none(),
             })
             .map(|actor| actor.id)
@@ -361,6 +365,20 @@ impl Lane {
         let rail = self.rails.iter().find(|(name, _)| &**name == group);
         rail.map_or(self.tape.middle().y, |(_, y)| *y)
     }
+}
+
+/// Groups that are not there yet, and whose members are: clients that were not started.
+fn groups_to_come(picture: &Picture) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    for actor in &picture.actors {
+        if let Role::Member { group } = &actor.role
+            && picture.group(group).is_none()
+            && !names.contains(group)
+        {
+            names.push(group.clone());
+        }
+    }
+    names
 }
 
 /// Every queue, each followed by the queue that its dead fall into.

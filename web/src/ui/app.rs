@@ -26,8 +26,10 @@ use crate::stage::{Seen, Stage};
 
 /// The run that a page without a seed in its address opens on.
 const SEED: u64 = 7;
-/// Pulses for which a notice stands.
-const NOTICE_PULSES: u64 = 80;
+/// How often there is something to look after although nothing moves.
+const BEAT_MS: u32 = 500;
+/// Beats for which a notice stands.
+const NOTICE_BEATS: u64 = 16;
 
 /// The component.
 pub(crate) struct App {
@@ -100,9 +102,9 @@ impl Component for App {
             theme: theme_now().into(),
             is_help_open: false,
             is_attach_open: false,
-            notice: notice.map(|notice| (notice, NOTICE_PULSES)),
+            notice: notice.map(|notice| (notice, NOTICE_BEATS)),
             _keys: keys,
-            _beat: Interval::new(1_000, move || link.send_message(Msg::Beat)),
+            _beat: Interval::new(BEAT_MS, move || link.send_message(Msg::Beat)),
         }
     }
 
@@ -115,9 +117,10 @@ impl Component for App {
                 true
             }
             Msg::Beat => {
-                let is_over = self.notice.as_ref().is_some_and(|(_, left)| *left < 10);
+                self.keep_alive();
+                let is_over = self.notice.as_ref().is_some_and(|(_, left)| *left == 0);
                 if let Some((_, left)) = &mut self.notice {
-                    *left = left.saturating_sub(10);
+                    *left = left.saturating_sub(1);
                 }
                 if is_over {
                     self.notice = None;
@@ -186,16 +189,27 @@ impl App {
         }
     }
 
+    /// A tab in the background gets no frames; its clients on a server would be taken for dead.
+    fn keep_alive(&self) {
+        let window = web_sys::window().expect("a page has a window");
+        let is_hidden = window.document().is_some_and(|document| document.hidden());
+        let mut world = self.world.borrow_mut();
+        if is_hidden && !world.clock().is_ours {
+            let now_ms = window.performance().map_or(0.0, |performance| performance.now());
+            world.frame(now_ms);
+        }
+    }
+
     /// Takes what the world has to say.
     fn hear(&mut self) {
         let said = self.world.borrow_mut().take_notices().pop();
         if let Some(notice) = said {
-            self.notice = Some((notice, NOTICE_PULSES));
+            self.notice = Some((notice, NOTICE_BEATS));
         }
     }
 
     fn say(&mut self, sentence: impl Into<String>) {
-        self.notice = Some((problem(sentence.into()), NOTICE_PULSES));
+        self.notice = Some((problem(sentence.into()), NOTICE_BEATS));
     }
 
     fn grant(&mut self, wish: Wish) {

@@ -24,22 +24,15 @@ pub(crate) struct Props {
 /// The strip.
 #[component]
 pub(crate) fn Minimap(props: &Props) -> Html {
-    let furthest = use_mut_ref(|| (0_u64, 0_u64));
     let world = props.world.borrow();
     let clock = world.clock();
     let now = clock.now.0 / 1_000_000_000;
     let (from, to) = if clock.is_ours {
-        // What was run already can be gone back to: the strip does not shrink under the pointer.
-        let mut furthest = furthest.borrow_mut();
-        if furthest.0 != clock.seed || clock.now.0 == 0 {
-            *furthest = (clock.seed, 0);
-        }
-        furthest.1 = furthest.1.max(clock.now.0);
-        (0, (furthest.1 / 1_000_000_000 + 1).max(30))
+        (0, (clock.reached.0 / 1_000_000_000 + 1).max(30))
     } else {
         (now.saturating_sub(SERVER_SECONDS), now + 1)
     };
-    let strip = strip(world.picture().tallies.iter(), from, to, now);
+    let strip = strip(world.tallies().iter(), from, to, now);
     let seek = props.wish.reform(|event: InputEvent| {
         let field: HtmlInputElement = event.target_unchecked_into();
         Wish::Time(TimeWish::Seek((field.value_as_number().max(0.0) * 1e6) as u64))
