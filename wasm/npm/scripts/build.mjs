@@ -13,7 +13,7 @@ const repository = join(root, "../..");
 const UNUSED = new Set(["name", "producers", "target_features"]);
 
 if (!existsSync(bindings)) {
-    console.error("there are no bindings to build from: run `cargo xtask package`, which makes them");
+    console.error("there are no bindings to build from: `cargo xtask package` makes them");
     process.exit(1);
 }
 rmSync(join(root, "dist"), { recursive: true, force: true });

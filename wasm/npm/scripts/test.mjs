@@ -16,5 +16,6 @@ rmSync(join(root, "test-build"), { recursive: true, force: true });
 run("node_modules/typescript/bin/tsc", "--project", "test");
 const tests = readdirSync(join(root, "test-build")).filter((name) => name.endsWith(".test.mjs"));
 const named = process.argv.slice(2);
-const chosen = tests.filter((test) => named.length === 0 || named.some((name) => test.includes(name)));
-run("--test", "--test-timeout=300000", ...chosen.map((name) => join("test-build", name)));
+const isChosen = (test) => named.length === 0 || named.some((name) => test.includes(name));
+const chosen = tests.filter(isChosen).map((name) => join("test-build", name));
+run("--test", "--test-timeout=300000", ...chosen);

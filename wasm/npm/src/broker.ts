@@ -120,7 +120,7 @@ export class Broker {
             visibility: toNanosMaybe(policy.visibilityMs, "visibilityMs"),
             deliveriesMax: policy.deliveriesMax,
             deadLetter: policy.deadLetter,
-            messagesMax: messagesMax === undefined ? undefined : toOffset(messagesMax, "messagesMax"),
+            messagesMax: messagesMax && toOffset(messagesMax, "messagesMax"),
             retryDelay: toNanosMaybe(policy.retryDelayMs, "retryDelayMs"),
         };
         this.#do({ declareQueue: { name, policy: given(wire) } });
@@ -186,7 +186,8 @@ export class Broker {
             return this.#ask({ redrive: { queue, pick, to } }, "count").count;
         }
         // What is moved may come back here; that it does must not keep this going for ever.
-        let left = options.max === undefined ? this.queue(queue).ready : toOffset(options.max, "max");
+        const { max } = options;
+        let left = max === undefined ? this.queue(queue).ready : toOffset(max, "max");
         let moved = 0n;
         do {
             const messagesMax = Number(left < PEEK_MAX ? left : PEEK_MAX);
@@ -199,7 +200,7 @@ export class Broker {
         return moved;
     }
 
-    /** Moves a group's committed offsets, in one partition or all. The group must have no member. */
+    /** Moves a group's committed offsets, in one partition or all, while it has no member. */
     resetOffsets(group: string, topic: string, to: Position, partition?: number): void {
         this.#do({ resetOffsets: { group, topic, partition, to: toPosition(to) } });
     }

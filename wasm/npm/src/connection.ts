@@ -24,7 +24,7 @@ export type Target =
     | { topic: string; partition?: number }
     | { exchange: string; routingKey?: string };
 
-/** Where a batch, or its part for one partition, came to lie, and the offset of its first record. */
+/** Where a batch, or its part for one partition, lies, and the offset of its first record. */
 export type Placed =
     | { queue: string; offset: bigint }
     | { topic: string; partition: number; offset: bigint };

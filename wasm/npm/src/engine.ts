@@ -231,7 +231,8 @@ export class Engine {
         const line = this.#lines.get(conn);
         if (line === undefined) return;
         this.#lines.delete(conn);
-        const why = this.#broken ?? new ClosedError(this.isClosed ? "the broker" : "the connection");
+        const what = this.isClosed ? "the broker" : "the connection";
+        const why = this.#broken ?? new ClosedError(what);
         const answers = [...line.pending.values()];
         line.pending.clear();
         for (const answer of answers) answer(why);

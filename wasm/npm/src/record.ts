@@ -10,7 +10,7 @@ export type MessageInput = string | Uint8Array | MessageFields;
 
 /** The parts of a message to publish. */
 export interface MessageFields {
-    /** The message itself, which the broker does not look into. Empty if neither this nor `json`. */
+    /** The message itself, which the broker does not look into. Empty without this and `json`. */
     body?: Bytes;
     /** A value to send as JSON, in place of `body`. */
     json?: unknown;

@@ -42,7 +42,7 @@ function findChromium() {
         const { status, stdout } = spawnSync("which", [name], { encoding: "utf8" });
         if (status === 0) return stdout.trim();
     }
-    return assert.fail("there is no Chromium: `cargo xtask test package` brings one, or set CHROMIUM");
+    return assert.fail("there is no Chromium: set CHROMIUM, or run `cargo xtask test package`");
 }
 
 /**
@@ -103,7 +103,10 @@ function script(imports, options = "{}") {
         scenario(openBroker, ${options}).then((result) => { document.title = result; }, ${show});`;
 }
 
-const page = (src) => `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${src}"></script>`;
+const page = (src) => {
+    const icon = `<link rel="icon" href="data:,">`;
+    return `<!doctype html>${icon}<script type="module" src="${src}"></script>`;
+};
 
 test("a page loads it without a bundler", async () => {
     const entry = "/node_modules/fanlight/dist/index.js";

@@ -201,6 +201,17 @@ test("what a consumer was sent and never looked at goes back without a count", a
     assert.equal(again.attempt, 2);
 });
 
+test("a consumer does not hand out what it holds no lease on any more", async (t) => {
+    const { broker, conn } = await withJobs(t);
+    const consumer = await conn.consume("jobs", { prefetch: 2 });
+    await conn.publish({ queue: "jobs" }, ["1", "2"]);
+    const { value: first } = await consumer.next();
+    assert.equal(first?.attempt, 1);
+    await broker.advance(30_000);
+    const { value: again } = await consumer.next();
+    assert.deepEqual([again?.text(), again?.attempt], ["1", 2]);
+});
+
 test("a consumer's loop ends when its queue or its connection is gone", async (t) => {
     const { broker, conn } = await withJobs(t);
     broker.declareQueue("short");
@@ -228,6 +239,18 @@ test("consumers work while the clock moves, each at the time that is due", async
     assert.deepEqual(log, [[0, 1], [1_000, 2], [2_000, 3]]);
     await consumer.cancel();
     await work;
+});
+
+test("who began before the clock was moved asks at the time before", async (t) => {
+    const { broker, conn } = await withJobs(t);
+    await conn.publish({ queue: "jobs" }, "x");
+    const begun = (async () => {
+        await null;
+        await null;
+        return conn.receive("jobs");
+    })();
+    await broker.advance(1_000);
+    assert.equal((await begun)[0]?.deadlineMs, 30_000);
 });
 
 test("an exchange routes by pattern, and what nobody wants is refused", async (t) => {

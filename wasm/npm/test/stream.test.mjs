@@ -13,7 +13,7 @@ async function withOrders(t, partitions = 1) {
 
 const texts = (records) => records.map((record) => record.text());
 
-test("what was read and not committed before a crash is read again, and nothing else", async (t) => {
+test("what was read and not committed before a crash is read again, and no more", async (t) => {
     const { broker, producer } = await withOrders(t);
     await producer.publish({ topic: "orders" }, ["0", "1", "2", "3", "4"]);
 
@@ -88,7 +88,43 @@ test("a loop over a member commits what it was given, not what was polled ahead"
     assert.equal(broker.group("g").partitions[0].lag, 0n);
 });
 
-test("a loop waits for what comes while the clock moves, and ends with its connection", async (t) => {
+test("what a loop polled ahead is forgotten where it is no longer its to read", async (t) => {
+    const { broker, producer } = await withOrders(t, 2);
+    for (const partition of [0, 1]) {
+        await producer.publish({ topic: "orders", partition }, ["a", "b", "c"]);
+    }
+    const member = await broker.connect().join("g", "orders");
+    for await (const record of member) {
+        if (record.partition === 0 && record.offset === 0n) break;
+    }
+    await broker.connect().join("g", "orders");
+    assert.deepEqual(member.assignment.map(({ partition }) => partition), [0]);
+    const rest = await member.poll();
+    assert.deepEqual([...new Set(rest.map(({ partition }) => partition))], [0]);
+
+    await member.seek("orders", 0, 0n);
+    const first = [];
+    for await (const record of member) {
+        first.push(record.text());
+        break;
+    }
+    await member.seek("orders", 0, 2n);
+    assert.deepEqual([first, texts(await member.poll())], [["a"], ["c"]]);
+});
+
+test("a connection that closes leaves its groups, and one that crashes is put out", async (t) => {
+    const { broker } = await withOrders(t);
+    using activity = broker.watch();
+    for (const end of /** @type {const} */ (["close", "crash"])) {
+        const conn = broker.connect();
+        await conn.join("g", "orders");
+        conn[end]();
+    }
+    const left = activity.drain().filter((one) => one.kind === "memberLeft");
+    assert.deepEqual(left.map(({ reason }) => reason), ["left", "disconnected"]);
+});
+
+test("a loop waits for what comes as the clock moves, and ends with its connection", async (t) => {
     const { broker, producer } = await withOrders(t);
     const conn = broker.connect();
     const member = await conn.join("g", "orders");
@@ -119,7 +155,8 @@ test("a member that is silent for its session timeout is out", async (t) => {
     assert.equal(left.reason, "sessionTimeout");
     assert.equal(left.atMs, 19_000);
     await assert.rejects(member.poll(), { codeName: "UnknownMember" });
-    await assert.rejects(member[Symbol.asyncIterator]().next(), { codeName: "Expelled", code: 904 });
+    const loop = member[Symbol.asyncIterator]();
+    await assert.rejects(loop.next(), { codeName: "Expelled", code: 904 });
 });
 
 test("who waits for records hears that its topic is gone, or its connection", async (t) => {
