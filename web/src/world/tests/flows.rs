@@ -353,3 +353,31 @@ fn a_message_published_by_hand_is_yours_and_flows_as_any_other() {
     assert!(world.take_notices().iter().any(|n| n.is_problem && n.sentence.contains("Unroutable")));
     picture_is_true(&mut world);
 }
+
+#[test]
+fn the_picture_says_at_every_moment_what_the_broker_says() {
+    let mut world = World::in_page(16);
+    let acts = [
+        (40, Act::Silence { actor: SHIPPER_1 }),
+        (60, Act::Crash { actor: PAYMENT }),
+        (70, Act::PoisonNext),
+        (90, Act::Crash { actor: ActorId(7) }),
+        (120, Act::Silence { actor: INVENTORY_2 }),
+        (150, Act::Start { actor: PAYMENT }),
+        (160, Act::Burst { orders: 15 }),
+        (200, Act::Start { actor: ActorId(7) }),
+        (300, Act::Start { actor: SHIPPER_1 }),
+        (330, Act::RedriveAll { queue: scenario::DEAD.to_owned(), messages_max: 9 }),
+        (380, Act::Start { actor: INVENTORY_2 }),
+        (420, Act::Stop { actor: SHIPPER_1 }),
+        (430, Act::Purge { queue: scenario::QUEUE.to_owned() }),
+    ];
+    for moment in 0..500 {
+        world.advance(ms(37));
+        for (_, act) in acts.iter().filter(|(at, _)| *at == moment) {
+            world.act(act.clone()).unwrap();
+        }
+        picture_is_true(&mut world);
+    }
+    assert!(world.picture().ledger.rows.iter().all(|row| row.lost == 0));
+}
