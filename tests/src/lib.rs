@@ -11,4 +11,5 @@ pub mod run;
 pub mod shrink;
 pub mod simulation;
 pub mod trace;
+pub mod vectors;
 pub mod workload;

@@ -21,4 +21,4 @@ mod play;
 mod request;
 mod text;
 
-pub use play::play;
+pub use play::{frames, play};

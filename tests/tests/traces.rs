@@ -83,6 +83,7 @@ traces! {
     a_purge_removes_what_is_ready
     a_queue_in_use_is_not_deleted
     a_deleted_queue_cancels_its_consumers
+    a_deleted_exchange_loses_its_bindings
     a_receive_waits_for_the_first_message
     a_receive_takes_several
     keys_pick_partitions_as_kafka_does

@@ -10,6 +10,18 @@ use super::request;
 
 /// Plays every block of a trace: the same text, with the effects as they are.
 pub fn play(text: &str) -> Result<String, String> {
+    play_into(text, &mut Vec::new())
+}
+
+/// A frame of every kind for everything that goes in and comes out while a trace is played, and
+/// for every fact of the snapshot in the end.
+pub fn frames(text: &str) -> Result<Vec<Vec<u8>>, String> {
+    let mut frames = Vec::new();
+    play_into(text, &mut frames)?;
+    Ok(frames)
+}
+
+fn play_into(text: &str, frames: &mut Vec<Vec<u8>>) -> Result<String, String> {
     let mut player = Player::new(Config::default());
     let mut played = String::new();
     let mut lines = text.lines().enumerate().peekable();
@@ -26,6 +38,8 @@ pub fn play(text: &str) -> Result<String, String> {
             player.line(line).map_err(|why| format!("line {}, {line:?}: {why}", number + 1))?;
         }
     }
+    player.keep_snapshot();
+    frames.append(&mut player.frames);
     if player.effects.is_empty() { Ok(played) } else { Err("inputs without ---- after".into()) }
 }
 
@@ -37,6 +51,14 @@ struct Player {
     names: Names,
     facts: Vec<u8>,
     effects: Vec<String>,
+    frames: Vec<Vec<u8>>,
+}
+
+/// What an encoder appends to nothing.
+fn frame(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(&mut frame);
+    frame
 }
 
 impl Player {
@@ -49,6 +71,7 @@ impl Player {
             names: Names::default(),
             facts: Vec::new(),
             effects: Vec::new(),
+            frames: Vec::new(),
         }
     }
 
@@ -79,13 +102,42 @@ impl Player {
 
     fn apply(&mut self, input: Input<'_>) {
         let (names, facts, effects) = (&mut self.names, &mut self.facts, &mut self.effects);
+        let frames = &mut self.frames;
+        frames.push(frame(|out| codec::encode_input(self.now, &input, out)));
+        match &input {
+            Input::Open(_, session) => {
+                frames.push(frame(|out| codec::encode_session(session, out)));
+            }
+            Input::Request(_, request) => {
+                frames.push(frame(|out| codec::encode_request(request, out)));
+            }
+            Input::Closed(_) | Input::Tick => {}
+        }
         self.broker.apply(self.now, input, &mut |effect: Effect<'_>| {
-            if let Effect::Fact(fact) = &effect {
-                codec::encode_fact(fact, facts);
+            frames.push(frame(|out| codec::encode_effect(&effect, out)));
+            match &effect {
+                Effect::Fact(fact) => {
+                    codec::encode_fact(fact, facts);
+                    frames.push(frame(|out| codec::encode_fact(fact, out)));
+                }
+                Effect::Tell(_, event) => {
+                    frames.push(frame(|out| codec::encode_event(event, out)));
+                }
+                Effect::Close(..) => {}
             }
             names.hear(&effect);
             effects.extend(shown(&effect, names));
         });
+    }
+
+    fn keep_snapshot(&mut self) {
+        let snapshot = frame(|out| self.broker.snapshot(out));
+        let mut rest = &snapshot[6..];
+        while !rest.is_empty() {
+            let before = rest;
+            codec::decode(&mut rest, usize::MAX - 1).expect("a snapshot holds facts");
+            self.frames.push(before[..before.len() - rest.len()].to_vec());
+        }
     }
 
     fn restart(&mut self, from_snapshot: bool) -> Result<(), String> {
