@@ -100,6 +100,12 @@ impl<L: Link> Flow<L> {
         self.was_empty = None;
         self.is_looking = false;
         self.projector.reconnected();
+        for actor in &self.actors {
+            // Those who came back before the watcher did, or never were gone.
+            if let Some(conn) = actor.conn {
+                self.projector.claim(conn, actor.id);
+            }
+        }
         self.watcher =
             Desk { wire: Some(self.link.open(now, "the page's watcher")), ..Desk::default() };
         self.operator = Desk { wire: Some(self.link.open(now, "you")), ..Desk::default() };

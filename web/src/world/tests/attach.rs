@@ -7,13 +7,14 @@ use super::*;
 use crate::link::{Link, PageLink, Told, Wire};
 use crate::picture::{ActorState, Role};
 
-/// A server that can be shared with strangers, and go away.
+/// A server that can be shared with strangers, and go away: then it keeps so many of its oldest
+/// connections, and closes the others.
 #[derive(Clone)]
-struct Server(Rc<RefCell<(PageLink, Vec<Wire>, bool)>>);
+struct Server(Rc<RefCell<(PageLink, Vec<Wire>, Option<usize>)>>);
 
 impl Server {
     fn new() -> Server {
-        Server(Rc::new(RefCell::new((PageLink::new(1), Vec::new(), true))))
+        Server(Rc::new(RefCell::new((PageLink::new(1), Vec::new(), None))))
     }
 
     fn send(&self, now: Time, wire: Wire, op: Op<'_>) {
@@ -39,8 +40,9 @@ impl Link for Server {
 
     fn take(&mut self) -> Option<(Wire, Told)> {
         let mut server = self.0.borrow_mut();
-        if server.2 {
-            return server.0.take();
+        let Some(kept) = server.2 else { return server.0.take() };
+        if server.1.len() <= kept {
+            return None;
         }
         let wire = server.1.pop()?;
         Some((wire, Told::Closed("the server is gone".to_owned())))
@@ -169,15 +171,20 @@ fn what_our_actors_are_handed_of_strangers_is_known_by_its_content() {
 fn a_server_that_goes_away_is_said_so_and_tried_again() {
     let mut attach = Attach::to(Server::new());
     attach.run(500);
-    attach.world.act(Act::Start { actor: ActorId(1) }).unwrap();
+    for id in 1..=8 {
+        attach.world.act(Act::Start { actor: ActorId(id) }).unwrap();
+    }
     attach.run(2_000);
-    attach.server.0.borrow_mut().2 = false;
+    // The actors lose it before the watcher does, and so they are back before it is.
+    attach.server.0.borrow_mut().2 = Some(2);
+    attach.run(500);
+    attach.server.0.borrow_mut().2 = Some(0);
     attach.run(100);
     let LinkState::Failed { sentence, .. } = attach.world.link_state() else { panic!() };
     assert_eq!(sentence, "the server is gone");
     // It comes back with an empty memory, as a server without a data directory does.
     let now = attach.world.clock().now;
-    *attach.server.0.borrow_mut() = (PageLink::new(2), Vec::new(), true);
+    *attach.server.0.borrow_mut() = (PageLink::new(2), Vec::new(), None);
     attach.server.tick(now);
     attach.run(2_500);
     assert_eq!(attach.world.link_state(), LinkState::Attached { url: "ws://test/ws".to_owned() });
@@ -187,4 +194,6 @@ fn a_server_that_goes_away_is_said_so_and_tried_again() {
     let shop = actor(&attach.world, ActorId(1));
     assert_eq!(shop.state, ActorState::Running, "the shop came back by itself");
     assert!(attach.world.picture().ledger.published > published + 3, "to what is there again");
+    let strangers = attach.world.picture().actors.iter().filter(|actor| !actor.id.is_ours());
+    assert_eq!(strangers.count(), 0, "whoever came back first is known for who it is");
 }
