@@ -10,7 +10,10 @@ use crate::picture::{ActorState, Role};
 /// A server that can be shared with strangers, and go away: then it keeps so many of its oldest
 /// connections, and closes the others.
 #[derive(Clone)]
-struct Server(Rc<RefCell<(PageLink, Vec<Wire>, Option<usize>)>>);
+struct Server(Rc<RefCell<Inside>>);
+
+/// The broker, its connections in the order in which they came, and how many of them it keeps.
+type Inside = (PageLink, Vec<Wire>, Option<usize>);
 
 impl Server {
     fn new() -> Server {
