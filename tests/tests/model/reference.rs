@@ -1,0 +1,305 @@
+//! The model: queues, a topic and a fanout as sorted maps, without timers, batches or slots.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+pub(super) const QUEUES: [&str; 2] = ["jobs", "mails"];
+pub(super) const PARTITIONS: u32 = 2;
+/// How long a lease lasts, and after how many attempts a message of `jobs` is dead.
+pub(super) const VISIBILITY_MS: u64 = 100;
+pub(super) const DELIVERIES_MAX: u32 = 2;
+
+/// What may happen. Messages are named by their place among those that are held.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    Publish {
+        queue: usize,
+        count: u8,
+    },
+    FanOut {
+        count: u8,
+    },
+    Append {
+        partition: u32,
+        count: u8,
+    },
+    Receive {
+        queue: usize,
+        max: u8,
+    },
+    Ack {
+        queue: usize,
+        nth: usize,
+    },
+    Nack {
+        queue: usize,
+        nth: usize,
+        delay_ms: u64,
+    },
+    Reject {
+        queue: usize,
+        nth: usize,
+    },
+    Release {
+        queue: usize,
+        nth: usize,
+    },
+    Purge {
+        queue: usize,
+    },
+    Poll {
+        partition: u32,
+        max: u8,
+    },
+    Commit {
+        partition: u32,
+    },
+    /// The reader's connection breaks, and another joins.
+    ReaderCrash,
+    /// The worker's connection breaks.
+    WorkerCrash,
+    /// Power fails, and everything recovers.
+    Restart,
+    Pass {
+        ms: u64,
+    },
+}
+
+pub(super) fn acts() -> BoxedStrategy<Act> {
+    let queue = 0..QUEUES.len();
+    let partition = 0..PARTITIONS;
+    prop_oneof![
+        4 => (queue.clone(), 1..4u8).prop_map(|(queue, count)| Act::Publish { queue, count }),
+        2 => (1..3u8).prop_map(|count| Act::FanOut { count }),
+        3 => (partition.clone(), 1..4u8)
+            .prop_map(|(partition, count)| Act::Append { partition, count }),
+        6 => (queue.clone(), 1..5u8).prop_map(|(queue, max)| Act::Receive { queue, max }),
+        4 => (queue.clone(), 0..4usize).prop_map(|(queue, nth)| Act::Ack { queue, nth }),
+        3 => (queue.clone(), 0..4usize, prop_oneof![Just(0u64), Just(70)])
+            .prop_map(|(queue, nth, delay_ms)| Act::Nack { queue, nth, delay_ms }),
+        1 => (queue.clone(), 0..4usize).prop_map(|(queue, nth)| Act::Reject { queue, nth }),
+        1 => (queue.clone(), 0..4usize).prop_map(|(queue, nth)| Act::Release { queue, nth }),
+        1 => queue.prop_map(|queue| Act::Purge { queue }),
+        4 => (partition.clone(), 1..4u8)
+            .prop_map(|(partition, max)| Act::Poll { partition, max }),
+        3 => partition.prop_map(|partition| Act::Commit { partition }),
+        1 => Just(Act::ReaderCrash),
+        1 => Just(Act::WorkerCrash),
+        1 => Just(Act::Restart),
+        3 => (1..150u64).prop_map(|ms| Act::Pass { ms }),
+    ]
+    .boxed()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    Leased { until: u64 },
+    Delayed { until: u64 },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) body: String,
+    pub(super) state: State,
+    pub(super) failed: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    pub(super) messages: BTreeMap<u64, Message>,
+    pub(super) end: u64,
+}
+
+impl Queue {
+    fn push(&mut self, body: String) {
+        self.messages.insert(self.end, Message { body, state: State::Ready, failed: 0 });
+        self.end += 1;
+    }
+
+    fn leased(&self) -> impl Iterator<Item = u64> + '_ {
+        let leased = |message: &Message| matches!(message.state, State::Leased { .. });
+        self.messages.iter().filter(move |(_, m)| leased(m)).map(|(offset, _)| *offset)
+    }
+}
+
+/// What an act is answered with, in the terms of both sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Answer {
+    #[default]
+    Nothing,
+    /// Offset, attempt and body of each.
+    Messages(Vec<(u64, u32, String)>),
+    /// Offset and body of each.
+    Records(Vec<(u64, String)>),
+    Count(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reference {
+    pub(super) now: u64,
+    bodies: u64,
+    pub(super) queues: [Queue; 2],
+    pub(super) dead: Vec<String>,
+    pub(super) log: [Vec<String>; 2],
+    pub(super) committed: [Option<u64>; 2],
+    pub(super) position: [u64; 2],
+    pub(super) answer: Answer,
+}
+
+impl Reference {
+    pub(super) fn apply(&mut self, act: &Act) {
+        self.answer = Answer::Nothing;
+        match *act {
+            Act::Publish { queue, count } => {
+                for body in self.bodies(count) {
+                    self.queues[queue].push(body);
+                }
+            }
+            Act::FanOut { count } => {
+                for body in self.bodies(count) {
+                    self.queues.iter_mut().for_each(|queue| queue.push(body.clone()));
+                }
+            }
+            Act::Append { partition, count } => {
+                let bodies = self.bodies(count);
+                self.log[partition as usize].extend(bodies);
+            }
+            Act::Receive { queue, max } => self.receive(queue, max),
+            Act::Ack { queue, nth } => {
+                if let Some(offset) = self.nth_leased(queue, nth) {
+                    self.queues[queue].messages.remove(&offset);
+                    self.answer = Answer::Count(1);
+                }
+            }
+            Act::Nack { queue, nth, delay_ms } => {
+                if let Some(offset) = self.nth_leased(queue, nth) {
+                    self.failed(queue, offset, delay_ms);
+                    self.answer = Answer::Count(1);
+                }
+            }
+            Act::Reject { queue, nth } => {
+                if let Some(offset) = self.nth_leased(queue, nth) {
+                    self.die(queue, offset, queue == 0);
+                    self.answer = Answer::Count(1);
+                }
+            }
+            Act::Release { queue, nth } => {
+                if let Some(offset) = self.nth_leased(queue, nth) {
+                    self.message(queue, offset).state = State::Ready;
+                    self.answer = Answer::Count(1);
+                }
+            }
+            Act::Purge { queue } => {
+                let messages = &mut self.queues[queue].messages;
+                let before = messages.len();
+                messages.retain(|_, message| message.state != State::Ready);
+                self.answer = Answer::Count((before - messages.len()) as u64);
+            }
+            Act::Poll { partition, max } => self.poll(partition as usize, max),
+            Act::Commit { partition } => {
+                let partition = partition as usize;
+                self.committed[partition] = Some(self.position[partition]);
+            }
+            Act::ReaderCrash => self.reader_is_another(),
+            Act::WorkerCrash => {
+                for queue in 0..QUEUES.len() {
+                    let leased: Vec<_> = self.queues[queue].leased().collect();
+                    leased.into_iter().for_each(|offset| self.failed(queue, offset, 0));
+                }
+            }
+            Act::Restart => {
+                // What was leased is ready again, and no attempt is counted.
+                let messages = self.queues.iter_mut().flat_map(|queue| queue.messages.values_mut());
+                for message in messages {
+                    if matches!(message.state, State::Leased { .. }) {
+                        message.state = State::Ready;
+                    }
+                }
+                self.reader_is_another();
+            }
+            Act::Pass { ms } => self.pass(ms),
+        }
+    }
+
+    fn bodies(&mut self, count: u8) -> Vec<String> {
+        let from = self.bodies;
+        self.bodies += u64::from(count);
+        (from..self.bodies).map(|number| format!("m{number}")).collect()
+    }
+
+    fn message(&mut self, queue: usize, offset: u64) -> &mut Message {
+        self.queues[queue].messages.get_mut(&offset).expect("it is held")
+    }
+
+    /// Which message an act means, if any is held.
+    pub(super) fn nth_leased(&self, queue: usize, nth: usize) -> Option<u64> {
+        self.queues[queue].leased().nth(nth)
+    }
+
+    fn receive(&mut self, queue: usize, max: u8) {
+        let until = self.now + VISIBILITY_MS;
+        let ready = self.queues[queue].messages.iter_mut();
+        let ready = ready.filter(|(_, message)| message.state == State::Ready);
+        let received = ready.take(usize::from(max)).map(|(offset, message)| {
+            message.state = State::Leased { until };
+            (*offset, message.failed + 1, message.body.clone())
+        });
+        self.answer = Answer::Messages(received.collect());
+    }
+
+    /// An attempt ended without an acknowledgement.
+    fn failed(&mut self, queue: usize, offset: u64, delay_ms: u64) {
+        let until = self.now + delay_ms;
+        let message = self.message(queue, offset);
+        message.failed += 1;
+        if queue == 0 && message.failed >= DELIVERIES_MAX {
+            return self.die(queue, offset, true);
+        }
+        message.state = if delay_ms > 0 { State::Delayed { until } } else { State::Ready };
+    }
+
+    fn die(&mut self, queue: usize, offset: u64, has_dead_letter_queue: bool) {
+        let message = self.queues[queue].messages.remove(&offset).expect("it is held");
+        if has_dead_letter_queue {
+            self.dead.push(message.body);
+        }
+    }
+
+    fn poll(&mut self, partition: usize, max: u8) {
+        let from = self.position[partition];
+        let records = self.log[partition].iter().zip(0u64..).skip(from as usize);
+        let records: Vec<_> =
+            records.take(usize::from(max)).map(|(body, at)| (at, body.clone())).collect();
+        self.position[partition] += records.len() as u64;
+        self.answer = Answer::Records(records);
+    }
+
+    fn reader_is_another(&mut self) {
+        self.position = self.committed.map(Option::unwrap_or_default);
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now += ms;
+        let mut due = BTreeSet::new();
+        for (queue, held) in self.queues.iter().enumerate() {
+            for (offset, message) in &held.messages {
+                match message.state {
+                    State::Leased { until } | State::Delayed { until } if until <= self.now => {
+                        due.insert((until, queue, *offset));
+                    }
+                    State::Leased { .. } | State::Delayed { .. } | State::Ready => {}
+                }
+            }
+        }
+        for (_, queue, offset) in due {
+            match self.message(queue, offset).state {
+                State::Leased { .. } => self.failed(queue, offset, 0),
+                State::Delayed { .. } | State::Ready => {
+                    self.message(queue, offset).state = State::Ready;
+                }
+            }
+        }
+    }
+}

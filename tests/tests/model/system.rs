@@ -1,0 +1,354 @@
+//! The broker, driven as the model is, with what it says in the model's terms.
+
+use std::collections::BTreeMap;
+
+use fanlight_core::codec::{self, Frame};
+use fanlight_core::{
+    Assignor, Batch, Broker, CommitOffset, Config, ConnId, Delivery, Destination, Effect, Event,
+    Input, LeaseId, MemberId, MessageState, Offset, Op, PROTOCOL, Position, QueuePolicy, Records,
+    Request, Session, Span, Start, Tag, Target, Time, View,
+};
+
+use super::reference::{
+    Act, Answer, DELIVERIES_MAX, PARTITIONS, QUEUES, Reference, State, VISIBILITY_MS,
+};
+
+pub(super) struct System {
+    broker: Broker,
+    now: Time,
+    facts: Vec<u8>,
+    last_conn: u64,
+    worker: ConnId,
+    reader: ConnId,
+    member: MemberId,
+    generation: fanlight_core::Generation,
+    bodies: u64,
+    positions: [u64; 2],
+    /// By queue and offset, as the worker knows them.
+    leases: BTreeMap<(usize, u64), LeaseId>,
+}
+
+/// An answer, taken out of what it borrowed from.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    answer: Answer,
+    leases: Vec<LeaseId>,
+    positions: Vec<(u32, u64)>,
+}
+
+impl System {
+    pub(super) fn new() -> System {
+        let mut system = System {
+            broker: Broker::new(Config::default(), Time::ZERO),
+            now: Time::ZERO,
+            facts: Vec::new(),
+            last_conn: 0,
+            worker: ConnId(0),
+            reader: ConnId(0),
+            member: MemberId(0),
+            generation: fanlight_core::Generation(0),
+            bodies: 0,
+            positions: [0; 2],
+            leases: BTreeMap::new(),
+        };
+        system.start();
+        system
+    }
+
+    /// Connects everybody, and declares what there is to be.
+    fn start(&mut self) {
+        self.open();
+        let policy = |jobs: bool| QueuePolicy {
+            visibility: Span::from_millis(VISIBILITY_MS),
+            deliveries_max: jobs.then_some(DELIVERIES_MAX),
+            dead_letter: jobs.then_some("dead".into()),
+            ..QueuePolicy::default()
+        };
+        let admin = ConnId(self.last_conn);
+        let dead = QueuePolicy::default();
+        self.ask(admin, Op::DeclareQueue { name: "dead".into(), policy: dead });
+        for (index, name) in QUEUES.into_iter().enumerate() {
+            self.ask(admin, Op::DeclareQueue { name: name.into(), policy: policy(index == 0) });
+            let (exchange, to) = ("amq.fanout".into(), Destination::Queue(name.into()));
+            self.ask(admin, Op::Bind { exchange, to, pattern: "".into() });
+        }
+        self.ask(admin, Op::CreateTopic { name: "log".into(), partitions: PARTITIONS });
+        self.worker = self.open();
+        self.join();
+    }
+
+    fn open(&mut self) -> ConnId {
+        self.last_conn += 1;
+        let conn = ConnId(self.last_conn);
+        self.input(Input::Open(conn, Session { protocol: PROTOCOL, client: "model".into() }));
+        conn
+    }
+
+    fn join(&mut self) {
+        self.reader = self.open();
+        let told = self.ask(
+            self.reader,
+            Op::Join {
+                group: "readers".into(),
+                topics: vec!["log".into()].into(),
+                assignor: Assignor::Range,
+                start: Start::Earliest,
+                session_timeout: Some(Span::from_secs(1_800)),
+            },
+        );
+        for (partition, position) in told.positions {
+            self.positions[partition as usize] = position;
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) -> Told {
+        let mut told = Told::default();
+        let System { broker, facts, member, generation, .. } = self;
+        broker.apply(self.now, input, &mut |effect: Effect<'_>| match effect {
+            Effect::Fact(fact) => codec::encode_fact(&fact, facts),
+            Effect::Tell(_, event) => {
+                if let Event::Assigned { member: id, generation: now, partitions } = &event {
+                    (*member, *generation) = (*id, *now);
+                    let positions = partitions.iter().map(|p| (p.partition, p.position.0));
+                    told.positions = positions.collect();
+                }
+                hear(&event, &mut told);
+            }
+            Effect::Close(conn, reason) => panic!("{conn} was closed: {reason:?}"),
+        });
+        self.broker.check().expect("every invariant holds");
+        told
+    }
+
+    fn ask(&mut self, conn: ConnId, op: Op<'static>) -> Told {
+        self.input(Input::Request(conn, Request { tag: Tag(1), op }))
+    }
+
+    fn records(&mut self, count: u8) -> Records<'static> {
+        let mut batch = Batch::new();
+        for _ in 0..count {
+            batch.push_body(format!("m{}", self.bodies).as_bytes());
+            self.bodies += 1;
+        }
+        batch.finish().expect("there is a record")
+    }
+
+    fn publish(&mut self, to: Target<'static>, count: u8) -> Answer {
+        let records = self.records(count);
+        self.ask(ConnId(self.last_conn), Op::Publish { to, confirm: true, records });
+        Answer::Nothing
+    }
+
+    pub(super) fn apply(&mut self, act: &Act) -> Answer {
+        match *act {
+            Act::Publish { queue, count } => {
+                self.publish(Target::Queue { name: QUEUES[queue].into() }, count)
+            }
+            Act::FanOut { count } => {
+                let (name, routing_key) = ("amq.fanout".into(), "".into());
+                self.publish(Target::Exchange { name, routing_key }, count)
+            }
+            Act::Append { partition, count } => {
+                let partition = Some(partition);
+                self.publish(Target::Topic { name: "log".into(), partition }, count)
+            }
+            Act::Receive { queue, max } => self.receive(queue, max),
+            Act::Ack { queue, nth } => self.settle(queue, nth, |leases| Op::Ack { leases }),
+            Act::Nack { queue, nth, delay_ms } => {
+                let delay = Span::from_millis(delay_ms);
+                self.settle(queue, nth, |leases| Op::Nack { leases, delay })
+            }
+            Act::Reject { queue, nth } => self.settle(queue, nth, |leases| Op::Reject { leases }),
+            Act::Release { queue, nth } => self.settle(queue, nth, |leases| Op::Release { leases }),
+            Act::Purge { queue } => {
+                self.ask(self.worker, Op::PurgeQueue { name: QUEUES[queue].into() }).answer
+            }
+            Act::Poll { partition, max } => self.poll(partition, max),
+            Act::Commit { partition } => self.commit(partition),
+            Act::ReaderCrash => {
+                self.input(Input::Closed(self.reader));
+                self.join();
+                Answer::Nothing
+            }
+            Act::WorkerCrash => {
+                self.input(Input::Closed(self.worker));
+                self.leases.clear();
+                self.worker = self.open();
+                Answer::Nothing
+            }
+            Act::Restart => self.restart(),
+            Act::Pass { ms } => self.pass(ms),
+        }
+    }
+
+    fn receive(&mut self, queue: usize, max: u8) -> Answer {
+        let op = Op::Receive {
+            queue: QUEUES[queue].into(),
+            messages_max: u32::from(max),
+            wait: Span::ZERO,
+            visibility: None,
+        };
+        let told = self.ask(self.worker, op);
+        let leases = told.leases.into_iter().map(|lease| ((queue, lease.offset.0), lease));
+        self.leases.extend(leases);
+        told.answer
+    }
+
+    fn settle(
+        &mut self,
+        queue: usize,
+        nth: usize,
+        op: impl FnOnce(std::borrow::Cow<'static, [LeaseId]>) -> Op<'static>,
+    ) -> Answer {
+        let held = self.leases.range((queue, 0)..=(queue, u64::MAX)).nth(nth);
+        let Some((key, lease)) = held.map(|(key, lease)| (*key, *lease)) else {
+            return Answer::Nothing;
+        };
+        self.leases.remove(&key);
+        self.ask(self.worker, op(vec![lease].into())).answer
+    }
+
+    /// One partition alone: the reader moves the other to its end and back.
+    fn poll(&mut self, partition: u32, max: u8) -> Answer {
+        let other = 1 - partition;
+        let seek = |member, to| Op::Seek { member, topic: "log".into(), partition: other, to };
+        self.ask(self.reader, seek(self.member, Position::Latest));
+        // A poll may give fewer than are there, but gives some.
+        let mut records = Vec::new();
+        while records.len() < usize::from(max) {
+            let (member, records_max) = (self.member, u32::from(max) - records.len() as u32);
+            let told = self.ask(self.reader, Op::Poll { member, records_max, wait: Span::ZERO });
+            match told.answer {
+                Answer::Records(more) if more.is_empty() => break,
+                Answer::Records(more) => records.extend(more),
+                other => panic!("a poll was answered {other:?}"),
+            }
+        }
+        let back = Position::At(Offset(self.positions[other as usize]));
+        self.ask(self.reader, seek(self.member, back));
+        self.positions[partition as usize] += records.len() as u64;
+        Answer::Records(records)
+    }
+
+    fn commit(&mut self, partition: u32) -> Answer {
+        let offset = Offset(self.positions[partition as usize]);
+        let offsets = vec![CommitOffset { topic: "log".into(), partition, offset }].into();
+        let (member, generation) = (self.member, self.generation);
+        self.ask(self.reader, Op::Commit { member, generation, offsets }).answer
+    }
+
+    fn restart(&mut self) -> Answer {
+        let mut broker = Broker::new(Config::default(), self.now);
+        let mut rest = &self.facts[..];
+        while !rest.is_empty() {
+            match codec::decode(&mut rest, usize::MAX - 1) {
+                Ok(Frame::Fact(fact)) => broker.restore(fact),
+                other => panic!("a fact reads as {other:?}"),
+            }
+        }
+        self.broker = broker;
+        self.leases.clear();
+        self.start();
+        Answer::Nothing
+    }
+
+    fn pass(&mut self, ms: u64) -> Answer {
+        self.now = self.now + Span::from_millis(ms);
+        self.input(Input::Tick);
+        let now = self.now;
+        for (index, name) in QUEUES.into_iter().enumerate() {
+            let held = messages(&mut self.broker, now, name);
+            let leased = |offset: u64| {
+                let mut held = held.iter();
+                held.any(|(at, state, ..)| *at == offset && matches!(state, State::Leased { .. }))
+            };
+            self.leases.retain(|(queue, offset), _| *queue != index || leased(*offset));
+        }
+        Answer::Nothing
+    }
+
+    /// Whether the broker holds what the model holds.
+    pub(super) fn check(&self, model: &Reference) {
+        let mut broker = self.broker.clone();
+        for (queue, name) in model.queues.iter().zip(QUEUES) {
+            let wanted = queue.messages.iter().map(|(offset, message)| {
+                (*offset, message.state, message.failed, message.body.clone())
+            });
+            let wanted: Vec<_> = wanted.collect();
+            assert_eq!(messages(&mut broker, self.now, name), wanted, "queue {name}");
+        }
+        let dead = messages(&mut broker, self.now, "dead");
+        let mut dead: Vec<_> = dead.into_iter().map(|(.., body)| body).collect();
+        // Which of those that die in one instant is first is not the model's to say.
+        let mut wanted = model.dead.clone();
+        dead.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(dead, wanted, "dead letters");
+        let overview = broker.overview();
+        for (queue, name) in model.queues.iter().zip(QUEUES) {
+            let view = overview.queues.iter().find(|view| view.name == name);
+            assert_eq!(view.expect("it is there").end.0, queue.end, "the end of {name}");
+        }
+        for partition in &overview.groups[0].partitions {
+            let index = partition.partition as usize;
+            assert_eq!(partition.committed.map(|o| o.0), model.committed[index], "committed");
+            assert_eq!(partition.position.map(|o| o.0), Some(model.position[index]), "position");
+            let lag = model.log[index].len() as u64 - model.committed[index].unwrap_or_default();
+            assert_eq!(partition.lag, lag, "lag");
+        }
+    }
+}
+
+fn hear(event: &Event<'_>, told: &mut Told) {
+    if let Event::Received { deliveries, .. } = event {
+        let one = |Delivery { lease, attempt, record, .. }: &Delivery<'_>| {
+            (lease.offset.0, *attempt, text(record.record().body))
+        };
+        told.answer = Answer::Messages(deliveries.iter().map(one).collect());
+        told.leases = deliveries.iter().map(|delivery| delivery.lease).collect();
+    } else if let Event::Polled { batches, .. } = event {
+        let records = batches.iter().flat_map(|fetched| {
+            let offsets = fetched.base.0..;
+            offsets.zip(fetched.records.iter()).map(|(at, record)| (at, text(record.body)))
+        });
+        told.answer = Answer::Records(records.collect());
+    } else if let Event::Settled { count, .. } = event {
+        told.answer = Answer::Count(u64::from(*count));
+    } else if let Event::Count { count, .. } = event {
+        told.answer = Answer::Count(*count);
+    } else if let Event::Refused { refusal, .. } = event {
+        panic!("the model asks for nothing that is refused: {refusal}");
+    }
+}
+
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
+/// What a queue holds: offset, state, failed attempts and body.
+fn messages(broker: &mut Broker, now: Time, queue: &str) -> Vec<(u64, State, u32, String)> {
+    let op = Op::Peek { queue: queue.into(), from: Offset(0), messages_max: 1_024 };
+    let mut messages = Vec::new();
+    let request = Request { tag: Tag(1), op };
+    let conn = broker.overview().connections.last().expect("somebody is connected").id;
+    broker.apply(now, Input::Request(conn, request), &mut |effect: Effect<'_>| {
+        let Effect::Tell(_, Event::Inspected { view: View::Messages(held), .. }) = effect else {
+            return;
+        };
+        messages = held
+            .iter()
+            .map(|message| {
+                let state = match message.state {
+                    MessageState::Ready => State::Ready,
+                    MessageState::Leased { until, .. } => {
+                        State::Leased { until: until.as_millis() }
+                    }
+                    MessageState::Delayed { until } => State::Delayed { until: until.as_millis() },
+                };
+                let body = text(message.record.record().body);
+                (message.offset.0, state, message.attempts_failed, body)
+            })
+            .collect();
+    });
+    messages
+}
