@@ -7,7 +7,7 @@ test('fan-out: a group that stops holds up nobody, and catches up from its own f
   const flow = await lesson(page, 'Fan-out');
   await flow.getByLabel('It carries on').check();
   await flow.getByText('Right.').waitFor();
-  await says(page, /partition 2: [^:]*?analytics: committed \d/, 'that analytics has its flags');
+  await says(page, /partition 2: .*?analytics: committed \d/, 'that analytics has its flags');
   await flow.getByRole('button', { name: 'Stop analytics' }).click();
   await says(page, /analytics: stopped/);
   const [, before] = await says(page, /payment: [^,]*, (\d+) done/);
@@ -53,7 +53,7 @@ test('offset commits: a crash delivers again what lies between the flags, and no
   await page.locator('.filter input').fill('payment again');
   const told = await page.locator('.log-row').allInnerTexts();
   const total = atRisk.reduce((sum, span) => sum + span, 0);
-  const again = told.flatMap((line) => [...line.matchAll(/(\d+) (?:orders?|records?)[^.]*again/g)]);
+  const again = told.flatMap((line) => [...line.matchAll(/(\d+) records? comes? again/g)]);
   const counted = again.reduce((sum, [, count]) => sum + Number(count), 0);
   assert.equal(counted, total, `exactly ${total} come again; the log: ${told.join(' | ')}`);
 });

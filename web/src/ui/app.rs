@@ -1,10 +1,8 @@
 //! The page: it holds the world, what is in focus and what the panels show, and grants wishes.
 
 use fanlight_core::Time;
-use fanlight_web::picture::Line;
 use fanlight_web::world::{Notice, World};
 use gloo_timers::callback::Interval;
-use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::KeyboardEvent;
@@ -50,6 +48,7 @@ pub(crate) struct App {
     is_attach_open: bool,
     notice: Option<(Notice, u64)>,
     _keys: Closure<dyn FnMut(KeyboardEvent)>,
+    _clicks: Closure<dyn FnMut(MouseEvent)>,
     _beat: Interval,
 }
 
@@ -87,6 +86,11 @@ impl Component for App {
         let listener = keys.as_ref().unchecked_ref();
         let listens = window.add_event_listener_with_callback("keydown", listener);
         debug_assert!(listens.is_ok(), "a window can be listened to");
+        let clicks =
+            Closure::<dyn FnMut(MouseEvent)>::new(|event: MouseEvent| keys::release(&event));
+        let listener = clicks.as_ref().unchecked_ref();
+        let listens = window.add_event_listener_with_callback("click", listener);
+        debug_assert!(listens.is_ok(), "a window can be listened to");
         let link = ctx.link().clone();
         App {
             world: Hold::new(world),
@@ -104,6 +108,7 @@ impl Component for App {
             is_attach_open: false,
             notice: notice.map(|notice| (notice, NOTICE_BEATS)),
             _keys: keys,
+            _clicks: clicks,
             _beat: Interval::new(BEAT_MS, move || link.send_message(Msg::Beat)),
         }
     }
@@ -126,9 +131,12 @@ impl Component for App {
                     self.notice = None;
                 }
                 self.hear();
-                is_over || !self.world.borrow().clock().is_running
+                let stands = !self.world.borrow().clock().is_running;
+                self.pulse += u64::from(stands);
+                is_over || stands
             }
             Msg::Wish(wish) => {
+                self.pulse += 1;
                 self.grant(wish);
                 self.hear();
                 true
@@ -257,10 +265,9 @@ impl App {
             TimeWish::Speed(speed) => world.set_speed(speed),
             TimeWish::Step => world.step(),
             TimeWish::StepBack => {
-                let earlier = |line: &&Rc<Line>| line.at < clock.now;
-                let before = world.picture().log.iter().rev().find(earlier).map(|line| line.at);
+                let newest = world.picture().log.back().map(|line| line.at);
                 world.pause();
-                world.seek(before.map_or(Time::ZERO, |at| Time(at.0.saturating_sub(1))));
+                world.seek(newest.map_or(Time::ZERO, |at| Time(at.0.saturating_sub(1))));
                 self.world.begin_again();
             }
             TimeWish::Seek(to) => {

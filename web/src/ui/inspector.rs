@@ -24,6 +24,9 @@ pub(crate) struct Props {
 #[component]
 pub(crate) fn Inspector(props: &Props) -> Html {
     let (world, pulse, wish) = (props.world.clone(), props.pulse, props.wish.clone());
+    // Unseen, and while time runs, the words need not be as quick as the picture.
+    let is_quick = props.tab == Tab::Parts || !world.borrow().clock().is_running;
+    let parts_pulse = if is_quick { pulse } else { pulse / 4 };
     let dead: u64 = {
         let world = world.borrow();
         let queues = world.picture().queues.iter();
@@ -62,7 +65,7 @@ pub(crate) fn Inspector(props: &Props) -> Html {
                     Tab::Parts => Html::default(),
                 } }
                 // The stage in words is always there for those who cannot see the stage.
-                <Parts {world} pulse={if props.tab == Tab::Parts { pulse } else { pulse / 5 }}
+                <Parts {world} pulse={parts_pulse}
                     is_shown={props.tab == Tab::Parts} focus={props.focus.clone()} {wish} />
             </div>
         </aside>

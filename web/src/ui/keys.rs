@@ -1,7 +1,7 @@
 //! The keyboard: what each key wants, unless something else is being typed into.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent, MouseEvent};
 
 use super::wish::{Tab, TimeWish, Wish};
 
@@ -29,13 +29,13 @@ pub(crate) fn wish(event: &KeyboardEvent) -> Option<Wish> {
     if matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT") && !is_choice(target.as_ref()) {
         return None;
     }
-    if target.as_ref().is_some_and(|target| target.closest("dialog[open]").ok().flatten().is_some())
-    {
+    if target.is_some_and(|target| target.closest("dialog[open]").ok().flatten().is_some()) {
         return None;
     }
     let key = event.key();
     match key.as_str() {
-        " " if is_pressed_by_space(target.as_ref()) => None,
+        // A button in focus is pressed by the space bar.
+        " " if tag == "BUTTON" || tag == "INPUT" => None,
         " " => Some(Wish::Time(TimeWish::Toggle)),
         "." => Some(Wish::Time(TimeWish::Step)),
         "," => Some(Wish::Time(TimeWish::StepBack)),
@@ -51,18 +51,15 @@ pub(crate) fn wish(event: &KeyboardEvent) -> Option<Wish> {
     }
 }
 
-/// A button that the keyboard went to is pressed by the space bar. One that was clicked just before
-/// is not: who clicked “Crash” and then wants to hold time does not want to crash it again.
-fn is_pressed_by_space(target: Option<&Element>) -> bool {
-    let Some(target) = target.filter(|t| matches!(t.tag_name().as_str(), "BUTTON" | "INPUT"))
-    else {
-        return false;
-    };
-    let by_keyboard = target.matches(":focus-visible").unwrap_or(true);
-    if !by_keyboard && let Some(clicked) = target.dyn_ref::<HtmlElement>() {
-        clicked.blur().unwrap_or_default();
+/// Takes the focus off a button that a pointer pressed: who clicked “Crash” and then holds time with
+/// the space bar does not want to crash it again. The keyboard goes on from there all the same.
+pub(crate) fn release(event: &MouseEvent) {
+    let by_pointer = event.detail() > 0;
+    let active = web_sys::window().and_then(|w| w.document()).and_then(|d| d.active_element());
+    let pressed = active.filter(|active| by_pointer && active.tag_name() == "BUTTON");
+    if let Some(pressed) = pressed.and_then(|pressed| pressed.dyn_into::<HtmlElement>().ok()) {
+        pressed.blur().unwrap_or_default();
     }
-    by_keyboard
 }
 
 /// Whether it is a radio button or a box to tick, into which nothing is typed.
