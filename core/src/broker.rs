@@ -14,6 +14,7 @@ use crate::group::Group;
 use crate::id::{ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, QueueId, Tag, TopicId};
 use crate::input::Input;
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX};
+use crate::map::Map;
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
 use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
@@ -76,11 +77,11 @@ pub struct Broker {
     /// Whether this life has begun: its number is a fact.
     started: bool,
     exchanges: BTreeMap<String, Exchange>,
-    queues: BTreeMap<QueueId, Queue>,
+    queues: Map<QueueId, Queue>,
     queue_names: BTreeMap<String, QueueId>,
-    topics: BTreeMap<TopicId, Topic>,
+    topics: Map<TopicId, Topic>,
     topic_names: BTreeMap<String, TopicId>,
-    groups: BTreeMap<GroupId, Group>,
+    groups: Map<GroupId, Group>,
     group_names: BTreeMap<String, GroupId>,
     next_queue: QueueId,
     next_topic: TopicId,
@@ -88,11 +89,11 @@ pub struct Broker {
     bindings: usize,
     stored_bytes: u64,
 
-    conns: BTreeMap<ConnId, Conn>,
+    conns: Map<ConnId, Conn>,
     watchers: Set<ConnId>,
-    consumers: BTreeMap<ConsumerId, Consumer>,
-    members: BTreeMap<MemberId, GroupId>,
-    waits: BTreeMap<u64, Wait>,
+    consumers: Map<ConsumerId, Consumer>,
+    members: Map<MemberId, GroupId>,
+    waits: Map<u64, Wait>,
     /// Numbers consumers, members and waits of this life.
     last_number: u64,
     due: Vec<(TimerId, Due)>,
@@ -144,22 +145,22 @@ impl Broker {
             epoch: Epoch(0),
             started: false,
             exchanges: built_in.into(),
-            queues: BTreeMap::new(),
+            queues: Map::default(),
             queue_names: BTreeMap::new(),
-            topics: BTreeMap::new(),
+            topics: Map::default(),
             topic_names: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            groups: Map::default(),
             group_names: BTreeMap::new(),
             next_queue: QueueId(1),
             next_topic: TopicId(1),
             next_group: GroupId(1),
             bindings: 0,
             stored_bytes: 0,
-            conns: BTreeMap::new(),
+            conns: Map::default(),
             watchers: Set::default(),
-            consumers: BTreeMap::new(),
-            members: BTreeMap::new(),
-            waits: BTreeMap::new(),
+            consumers: Map::default(),
+            members: Map::default(),
+            waits: Map::default(),
             last_number: 0,
             due: Vec::new(),
         }

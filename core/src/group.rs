@@ -1,10 +1,10 @@
 //! A consumer group: who reads which partition, how far it is, and how far it has committed.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, TopicId};
+use crate::map::Map;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
 use crate::time::{Span, Time};
@@ -18,13 +18,13 @@ pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) name: String,
     pub(crate) generation: Generation,
-    pub(crate) committed: BTreeMap<Partition, (Offset, Time)>,
+    pub(crate) committed: Map<Partition, (Offset, Time)>,
     /// The first member's choice. Volatile, as all that follows.
     pub(crate) assignor: Assignor,
-    pub(crate) members: BTreeMap<MemberId, Member>,
-    pub(crate) owned: BTreeMap<Partition, Owned>,
+    pub(crate) members: Map<MemberId, Member>,
+    pub(crate) owned: Map<Partition, Owned>,
     /// How far members have read that have not committed it: what will be read again.
-    pub(crate) reached: BTreeMap<Partition, Offset>,
+    pub(crate) reached: Map<Partition, Offset>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,11 +58,11 @@ impl Group {
             id,
             name,
             generation: Generation(0),
-            committed: BTreeMap::new(),
+            committed: Map::default(),
             assignor: Assignor::Range,
-            members: BTreeMap::new(),
-            owned: BTreeMap::new(),
-            reached: BTreeMap::new(),
+            members: Map::default(),
+            owned: Map::default(),
+            reached: Map::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Group {
     }
 
     /// Who should own what, given how many partitions each topic has.
-    pub(crate) fn assignment(&self, topics: &[(TopicId, u32)]) -> BTreeMap<Partition, MemberId> {
+    pub(crate) fn assignment(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
         match self.assignor {
             Assignor::Range => self.range(topics),
             Assignor::RoundRobin => self.round_robin(topics),
@@ -85,15 +85,17 @@ impl Group {
     }
 
     /// Of each topic a run of partitions to each subscriber; the first ones get one more.
-    fn range(&self, topics: &[(TopicId, u32)]) -> BTreeMap<Partition, MemberId> {
-        let mut to = BTreeMap::new();
+    fn range(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
+        let mut to = Map::default();
         for (topic, partitions) in topics {
             let members = self.subscribers(*topic);
             let n = members.len() as u32;
             let mut next = 0;
             for (member, index) in members.into_iter().zip(0..) {
                 let share = partitions / n + u32::from(index < partitions % n);
-                to.extend((next..next + share).map(|p| ((*topic, p), member)));
+                for partition in next..next + share {
+                    to.insert((*topic, partition), member);
+                }
                 next += share;
             }
         }
@@ -101,8 +103,8 @@ impl Group {
     }
 
     /// All partitions of all topics in order, each to the next member that subscribes to its topic.
-    fn round_robin(&self, topics: &[(TopicId, u32)]) -> BTreeMap<Partition, MemberId> {
-        let mut to = BTreeMap::new();
+    fn round_robin(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
+        let mut to = Map::default();
         let members: Vec<_> = self.members.iter().collect();
         let mut turn = 0;
         for (topic, partitions) in topics {

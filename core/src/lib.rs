@@ -89,6 +89,7 @@ mod id;
 mod input;
 pub mod limits;
 mod log;
+mod map;
 mod murmur2;
 mod queue;
 mod record;

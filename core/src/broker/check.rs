@@ -90,7 +90,7 @@ impl Broker {
                 }
             }
         }
-        for (id, consumer) in &self.consumers {
+        for (id, consumer) in self.consumers.iter() {
             let holds = outstanding.get(&Some(*id)).copied().unwrap_or(0);
             hold(consumer.outstanding == holds && holds <= consumer.prefetch, || {
                 format!("{id} counts {}, holds {holds}", consumer.outstanding)
@@ -106,13 +106,13 @@ impl Broker {
 
     fn check_group(&self, group: &Group) -> Checked {
         let name = &group.name;
-        for (partition, (offset, _)) in &group.committed {
+        for (partition, (offset, _)) in group.committed.iter() {
             let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
             hold(log.is_some_and(|log| *offset <= log.end()), || {
                 format!("group {name}: {offset} is committed beyond the end of {partition:?}")
             })?;
         }
-        for (partition, owned) in &group.owned {
+        for (partition, owned) in group.owned.iter() {
             let member = group.members.get(&owned.member);
             hold(member.is_some_and(|m| m.topics.contains(partition.0)), || {
                 format!("group {name}: the owner of {partition:?} does not read it")
@@ -137,7 +137,7 @@ impl Broker {
     }
 
     fn check_waits(&self) -> Checked {
-        for (number, wait) in &self.waits {
+        for (number, wait) in self.waits.iter() {
             let known = match wait.what {
                 Awaits::Message { queue, .. } => self.queues[&queue].waiting.contains(number),
                 Awaits::Record { group, member, .. } => {

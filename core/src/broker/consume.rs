@@ -27,8 +27,8 @@ impl Broker {
         valid_visibility(visibility)?;
         self.room_on(conn)?;
         let consumer = ConsumerId(self.number());
-        self.consumers
-            .insert(consumer, Consumer { conn, queue, prefetch, outstanding: 0, visibility });
+        let made = Consumer { conn, queue, prefetch, outstanding: 0, visibility };
+        self.consumers.insert(consumer, made);
         self.queue_mut(queue).consumers.push_back(consumer);
         self.conn_mut(conn).consumers.insert(consumer);
         self.tell(conn, Event::Consuming { tag, consumer }, out);

@@ -50,7 +50,7 @@ impl Broker {
     pub fn overview(&self) -> Overview {
         let mut queues: Vec<_> =
             self.queue_names.values().map(|id| self.queue_view(&self.queues[id])).collect();
-        for consumer in &self.consumers {
+        for consumer in self.consumers.iter() {
             let name = self.queue_name(consumer.1.queue);
             let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
             let view = &mut queues[at.expect("a consumer's queue is shown")];

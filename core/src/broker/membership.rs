@@ -1,7 +1,6 @@
 //! Who is in a consumer group, and which partitions that gives them.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -15,6 +14,7 @@ use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, Tag, TopicId};
 use crate::limits::{
     SESSION_TIMEOUT_DEFAULT, SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN, SUBSCRIPTIONS_MAX,
 };
+use crate::map::Map;
 use crate::refusal::Code;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
@@ -176,7 +176,7 @@ impl Broker {
         let mut groups = Set::default();
         let mut idle = Vec::new();
         for group in self.groups.values_mut() {
-            for (id, member) in &mut group.members {
+            for (id, member) in group.members.iter_mut() {
                 if member.topics.remove(topic) {
                     groups.insert(group.id);
                     if member.topics.is_empty() {
@@ -203,7 +203,7 @@ impl Broker {
             .into_iter()
             .filter_map(|topic| Some((topic, self.topics.get(&topic)?.partitions.len() as u32)))
             .collect();
-        let mut owned = BTreeMap::new();
+        let mut owned = Map::default();
         for (partition, member) in group.assignment(&topics) {
             let kept = group.owned.get(&partition).filter(|owned| owned.member == member);
             let start = group.members[&member].start;
@@ -237,7 +237,7 @@ impl Broker {
 
     fn tell_assignments(&self, id: GroupId, out: &mut dyn Sink) {
         let group = &self.groups[&id];
-        for (member, reader) in &group.members {
+        for (member, reader) in group.members.iter() {
             let partitions =
                 group.owned_by(*member).map(|((topic, partition), owned)| Assignment {
                     topic: self.topic_name(topic).into(),
@@ -251,14 +251,9 @@ impl Broker {
         }
     }
 
-    fn note_assignments(
-        &self,
-        id: GroupId,
-        before: &BTreeMap<Partition, Owned>,
-        out: &mut dyn Sink,
-    ) {
+    fn note_assignments(&self, id: GroupId, before: &Map<Partition, Owned>, out: &mut dyn Sink) {
         let group = &self.groups[&id];
-        for (partition, owned) in &group.owned {
+        for (partition, owned) in group.owned.iter() {
             if before.get(partition).is_some_and(|before| before.member == owned.member) {
                 continue;
             }

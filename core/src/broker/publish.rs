@@ -1,7 +1,6 @@
 //! Publishing: from a target to the logs that take the batch, all of them or none.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -14,6 +13,7 @@ use crate::exchange::Leads;
 use crate::fact::{Fact, Stored};
 use crate::id::{Append, ConnId, Place, QueueId, Tag, TopicId};
 use crate::limits::{EXCHANGE_HOPS_MAX, HEADERS_MAX};
+use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
@@ -234,7 +234,7 @@ impl Broker {
         let mut parts = Vec::new();
         for id in route.topics.iter() {
             let split = match route.partition {
-                Some(partition) => BTreeMap::from([(partition, None)]),
+                Some(partition) => alloc::vec![(partition, None)],
                 None => self.split(id, records),
             };
             for (partition, part) in split {
@@ -256,7 +256,7 @@ impl Broker {
     }
 
     /// Which records go to which partition; a part is only made where there are several.
-    fn split(&mut self, topic: TopicId, records: &Records<'_>) -> BTreeMap<u32, Option<Batch>> {
+    fn split(&mut self, topic: TopicId, records: &Records<'_>) -> Vec<(u32, Option<Batch>)> {
         let partitions = self.topics[&topic].partitions.len() as u32;
         let mut sticky = None;
         let mut to = Vec::with_capacity(records.count() as usize);
@@ -266,15 +266,15 @@ impl Broker {
                 None => *sticky.get_or_insert_with(|| self.rng.below(partitions)),
             });
         }
-        let mut split: BTreeMap<u32, Option<Batch>> = BTreeMap::new();
         if to.iter().all(|partition| *partition == to[0]) {
-            split.insert(to[0], None);
-            return split;
+            return alloc::vec![(to[0], None)];
         }
+        let mut split: Map<u32, Option<Batch>> = Map::default();
         for (partition, index) in to.into_iter().zip(0..) {
-            let batch = split.entry(partition).or_default().get_or_insert_with(Batch::new);
+            let batch = split.get_or_insert_with(partition, || Some(Batch::new()));
+            let batch = batch.as_mut().expect("a part is made with its batch");
             batch.push_raw(records.raw(index).expect("index is below count").as_bytes());
         }
-        split
+        split.into_iter().collect()
     }
 }

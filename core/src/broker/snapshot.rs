@@ -105,7 +105,7 @@ impl Broker {
         for group in self.groups.values() {
             put(Fact::GroupCreated { id: group.id, name: group.name.as_str().into() });
             put(Fact::Rebalanced { group: group.id, generation: group.generation });
-            for ((topic, partition), (offset, at)) in &group.committed {
+            for ((topic, partition), (offset, at)) in group.committed.iter() {
                 put(Fact::Committed {
                     group: group.id,
                     topic: *topic,

@@ -136,7 +136,7 @@ impl Broker {
         for (partition, _, to) in moved {
             let owned = group.owned.get_mut(partition).expect("a member reads what it owns");
             owned.position = *to;
-            let reached = group.reached.entry(*partition).or_default();
+            let reached = group.reached.get_or_insert_with(*partition, Offset::default);
             *reached = (*reached).max(*to);
         }
         let last = moved.last().map(|(partition, ..)| *partition);
