@@ -218,11 +218,13 @@ impl System {
         while records.len() < usize::from(max) {
             let (member, records_max) = (self.member, u32::from(max) - records.len() as u32);
             let told = self.ask(self.reader, Op::Poll { member, records_max, wait: Span::ZERO });
-            match told.answer {
-                Answer::Records(more) if more.is_empty() => break,
-                Answer::Records(more) => records.extend(more),
-                other => panic!("a poll was answered {other:?}"),
+            let Answer::Records(more) = told.answer else {
+                panic!("a poll was answered {:?}", told.answer);
+            };
+            if more.is_empty() {
+                break;
             }
+            records.extend(more);
         }
         let back = Position::At(Offset(self.positions[other as usize]));
         self.ask(self.reader, seek(self.member, back));
