@@ -12,12 +12,14 @@ mod answers;
 mod attempts;
 mod commits;
 mod confirms;
+mod delays;
 mod deliveries;
 pub(crate) mod draining;
 mod durability;
 mod leases;
 mod ledger;
 mod offsets;
+mod order;
 mod recovery;
 
 /// Something that happened in the simulation, seen from above.
@@ -59,6 +61,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(commits::Commits::default()),
         Box::new(leases::Leases::default()),
         Box::new(attempts::Attempts::default()),
+        Box::new(order::Order::default()),
+        Box::new(delays::Delays::default()),
         Box::new(accounting::Accounting::default()),
         Box::new(recovery::Recovery::default()),
         Box::new(answers::Answers::default()),

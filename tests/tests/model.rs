@@ -51,8 +51,15 @@ impl StateMachineTest for System {
     }
 }
 
+/// 300 cases, or as many as `PROPTEST_CASES` says.
+fn cases() -> Proptest {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = asked.unwrap_or(300);
+    Proptest { cases, failure_persistence: None, ..Proptest::default() }
+}
+
 prop_state_machine! {
-    #![proptest_config(Proptest { cases: 300, failure_persistence: None, ..Proptest::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn the_broker_does_what_a_model_of_sorted_maps_does(sequential 1..60 => System);

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Position, Request,
-    Span, Start, Tag, Target,
+    Assignor, Batch, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Pick, Position,
+    Request, Span, Start, Tag, Target,
 };
 
 use crate::client::Client;
@@ -17,7 +17,7 @@ pub(super) enum Role {
     /// Of this queue.
     Worker(&'static str),
     Reader,
-    /// Declares what the others need.
+    /// Declares what the others need, and drives back what died.
     Admin,
 }
 
@@ -64,7 +64,11 @@ impl Actor {
         let op = match self.script.pop() {
             Some(op) => op,
             None => match self.role {
-                Role::Admin => return None,
+                Role::Admin if calm || dice.percent(80) => return None,
+                Role::Admin => {
+                    let pick = Pick::Oldest { messages_max: dice.between(1, 4) as u32 };
+                    Op::Redrive { queue: "dead".into(), pick, to: None }
+                }
                 Role::Producer if calm => return None,
                 Role::Producer => publish(dice, bodies),
                 Role::Worker(queue) => self.work(queue, dice, calm)?,

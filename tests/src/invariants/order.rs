@@ -1,0 +1,57 @@
+//! First attempts come in the queue's order: to each consumer, and to the receives of each
+//! connection, a message that they are the first to get lies behind all that they were the first to
+//! get before.
+
+use std::collections::BTreeMap;
+
+use fanlight_core::{ConnId, ConsumerId, Delivery, Event, Offset, QueueId};
+
+use super::{Invariant, Moment};
+
+#[derive(Default)]
+pub(super) struct Order {
+    newest: BTreeMap<(QueueId, ConnId, Option<ConsumerId>), Offset>,
+}
+
+impl Order {
+    fn handed_out(
+        &mut self,
+        conn: ConnId,
+        consumer: Option<ConsumerId>,
+        deliveries: &[Delivery<'_>],
+    ) -> Result<(), String> {
+        for Delivery { lease, attempt, .. } in deliveries {
+            // What was released is handed out a second time for its first attempt.
+            if *attempt > 1 || lease.delivery > 1 {
+                continue;
+            }
+            let newest = self.newest.insert((lease.queue, conn, consumer), lease.offset);
+            if let Some(newest) = newest.filter(|newest| *newest >= lease.offset) {
+                return Err(format!("{conn} {consumer:?} gets {lease} first after {newest}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for Order {
+    fn name(&self) -> &'static str {
+        "first attempts come in the queue's order"
+    }
+
+    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        match moment {
+            Moment::Decided(conn, Event::Delivered { consumer, deliveries }) => {
+                self.handed_out(*conn, Some(*consumer), deliveries)
+            }
+            Moment::Decided(conn, Event::Received { deliveries, .. }) => {
+                self.handed_out(*conn, None, deliveries)
+            }
+            Moment::Recovered { .. } => {
+                self.newest.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
