@@ -150,3 +150,38 @@ fn a_snapshot_that_is_none_is_newer_or_is_damaged_says_so() {
     }
     assert!(damaged > whole.len() / 2);
 }
+
+#[test]
+fn a_fact_that_contradicts_is_refused_and_never_panics() {
+    let mut dice = Dice::new(4);
+    let mut facts = Vec::new();
+    for bytes in frames(0..12) {
+        if let Ok(Frame::Effect(fanlight_core::Effect::Fact(fact))) =
+            codec::decode(&mut &bytes[..], MAX)
+        {
+            let mut frame = Vec::new();
+            codec::encode_fact(&fact, &mut frame);
+            facts.push(frame);
+        }
+    }
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..400 {
+        let mut broker = Broker::new(Config::default(), Time::ZERO);
+        for _ in 0..60 {
+            let mut bytes = dice.pick(&facts).clone();
+            if dice.percent(30) {
+                let at = dice.between(5, bytes.len() as u64 - 1) as usize;
+                bytes[at] ^= 1 << dice.below(8);
+            }
+            let Ok(Frame::Fact(fact)) = codec::decode(&mut &bytes[..], MAX) else { continue };
+            if let fanlight_core::Fact::TopicCreated { partitions: 2_000.., .. } = fact {
+                continue;
+            }
+            match broker.try_restore(fact) {
+                Ok(()) => taken += 1,
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 1_000 && taken > 1_000, "{refused} refused, {taken} taken");
+}
