@@ -149,7 +149,7 @@ impl Drawing<'_> {
             return;
         }
         match &card.of {
-            CardOf::Group(name) => self.card_title(rect, rect.x + inset, y, name, "not there yet"),
+            CardOf::Group(name) => self.card_title(rect, rect.x + inset, y, name, ""),
             CardOf::Workers(queue) => self.card_title(rect, rect.x + inset, y, "workers", queue),
         }
     }

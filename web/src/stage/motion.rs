@@ -390,7 +390,7 @@ fn wanted_cell(picture: &Picture, topic: &Topic, tape: Rect) -> f64 {
     (tape.w / wanted).clamp(CELL_MIN, widest)
 }
 
-/// The offset at a tape's right edge: a little room for what comes; a young tape fills from the left.
+/// The offset at a tape's right edge: a little room for what comes. A young tape fills from the left.
 fn wanted_head(end: u64, width: f64, cell: f64) -> f64 {
     (end as f64 + 1.0).max(width / cell - 0.6)
 }

@@ -1,8 +1,8 @@
 //! Where everything stands: made from a picture and a size, and made again when parts come or go.
 //!
 //! ```text
-//! producers ─ exchanges ─┬─ topic: a tape for each partition, under it a rail for each group ─ groups
-//!                        └─ queue: slots, the next to be delivered at the right ───────────── workers
+//! producers ─ exchanges ─┬─ topic: a tape for each partition, a rail for each group ─ groups
+//!                        └─ queue: slots, the next to go at the right ─────── workers
 //!                             └ dead-letter queue: below, since failure falls down
 //! ```
 
@@ -10,7 +10,7 @@ use fanlight_web::picture::{Actor, ActorId, Name, Picture, Queue, Role};
 
 use super::geometry::{Point, Rect};
 
-/// Under this width producers and exchanges move to a strip on top, and clients show their tag only.
+/// Under this width producers and exchanges move to a strip on top, and clients are but their tags.
 const COMPACT_BELOW: f64 = 560.0;
 const SCALE_MIN: f64 = 0.8;
 const SCALE_MIN_COMPACT: f64 = 0.74;

@@ -341,7 +341,8 @@ fn look_of(mark: &QueueMark, is_dead_letter: bool) -> Look {
     match mark.state {
         _ if is_dead_letter => Look::Dead,
         _ if mark.poison => Look::Poison,
-        MarkState::Ready | MarkState::Leased { .. } if mark.attempt > 1 => Look::Redelivered,
+        MarkState::Ready if mark.attempt > 0 => Look::Redelivered,
+        MarkState::Leased { .. } if mark.attempt > 1 => Look::Redelivered,
         MarkState::Ready => Look::Ready,
         MarkState::Leased { .. } => Look::Leased,
         MarkState::Delayed { .. } => Look::Delayed,

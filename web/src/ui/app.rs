@@ -191,7 +191,9 @@ impl App {
                 { for Sheet::ALL.iter().map(|(sheet, name, title)| html! {
                     <button key={*name} role="tab"
                         aria-selected={(*sheet == self.sheet).to_string()}
-                        onclick={wish.reform(|_: MouseEvent| Wish::Sheet(*sheet))}>{ *title }</button>
+                        onclick={wish.reform(|_: MouseEvent| Wish::Sheet(*sheet))}>
+                        { *title }
+                    </button>
                 }) }
             </nav>
         }

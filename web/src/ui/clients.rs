@@ -36,7 +36,9 @@ pub(crate) fn ClientPanel(props: &Props) -> Html {
     let made = if actor.role == Role::Producer { "published" } else { "processed" };
     html! {
         <div class="pad">
-            <p class="kicker">{ kind }{" "}{ for place.map(|(name, focus)| go(name, focus, wish)) }</p>
+            <p class="kicker">
+                { kind }{" "}{ for place.map(|(name, focus)| go(name, focus, wish)) }
+            </p>
             <h2>{ &*actor.name }</h2>
             <dl class="facts">
                 <dt>{"state"}</dt><dd>{ doing(actor) }</dd>
@@ -53,7 +55,9 @@ pub(crate) fn ClientPanel(props: &Props) -> Html {
                 <div class="row">{ for hands(actor, wish) }</div>
                 { for actor.tuning.as_ref().map(|tuning| tuning_form(actor, *tuning, wish)) }
             } else {
-                <p class="note">{"This client is not the page's own: it can be watched, not controlled."}</p>
+                <p class="note">
+                    {"This client is not the page's own: it can be watched, not controlled."}
+                </p>
             }
         </div>
     }
@@ -165,7 +169,13 @@ fn tuning_form(actor: &Actor, tuning: Tuning, wish: &Callback<Wish>) -> Html {
         ],
         Role::Unknown => Vec::new(),
     };
-    let first = matches!(actor.role, Role::Member { .. }).then(|| {
+    html! { <><h3>{"Settings"}</h3>{ for settings }{ for commit_first(actor, tuning, wish) }</> }
+}
+
+/// The choice between at most once and at least once, which only members of a group have.
+fn commit_first(actor: &Actor, tuning: Tuning, wish: &Callback<Wish>) -> Option<Html> {
+    let id = actor.id;
+    matches!(actor.role, Role::Member { .. }).then(|| {
         let onchange = wish.reform(move |event: Event| {
             let field: HtmlInputElement = event.target_unchecked_into();
             let tuning = Tuning { commit_first: field.checked(), ..tuning };
@@ -175,8 +185,7 @@ fn tuning_form(actor: &Actor, tuning: Tuning, wish: &Callback<Wish>) -> Html {
             <label class="tick"><input type="checkbox" checked={tuning.commit_first} {onchange} />
                 {"Commit before the work: at most once"}</label>
         }
-    });
-    html! { <><h3>{"Settings"}</h3>{ for settings }{ for first }</> }
+    })
 }
 
 /// What is laid over the stage beside the client in focus.

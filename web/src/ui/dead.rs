@@ -1,4 +1,5 @@
-//! Dead letters: each with its body, its attempts and the reason; mended or not, sent back or purged.
+//! Dead letters: each with its body, its attempts and the reason; mended or not, sent back or
+//! purged.
 
 use fanlight_core::{Attempt, Death, Offset};
 use fanlight_web::picture::{LineKind, Name, Picture};
@@ -84,7 +85,9 @@ impl Component for DeadLetters {
         }
         html! {
             <div class="pad">
-                { for self.queues.iter().filter(|heap| !heap.offsets.is_empty()).map(|heap| self.view_heap(ctx, heap)) }
+                { for self.queues.iter().filter(|heap| !heap.offsets.is_empty()).map(|heap| {
+                    self.view_heap(ctx, heap)
+                }) }
             </div>
         }
     }
@@ -143,7 +146,9 @@ impl DeadLetters {
         let died = picture.log.iter().any(|line| line.kind == LineKind::Death);
         html! {
             <div class="empty">
-                <strong>{ if died { "Nobody is dead now" } else { "Nothing has died yet" } }</strong>
+                <strong>
+                    { if died { "Nobody is dead now" } else { "Nothing has died yet" } }
+                </strong>
                 {"A message that fails its last attempt falls into the dead-letter queue, with the \
                   history of its attempts."}
                 <br />
@@ -161,7 +166,9 @@ impl DeadLetters {
         html! {
             <section key={heap.queue.to_string()} class="heap">
                 <h2>{ &*heap.queue }</h2>
-                <p class="note">{ words::count(heap.offsets.len() as u64, "dead letter", "dead letters") }</p>
+                <p class="note">
+                    { words::count(heap.offsets.len() as u64, "dead letter", "dead letters") }
+                </p>
                 <div class="row">
                     <button class="button mends" onclick={wish.reform(move |_: MouseEvent| Wish::Do(all.clone()))}>
                         {"Redrive all"}</button>
@@ -231,7 +238,9 @@ impl DeadLetters {
                     <textarea class="input" rows="9" spellcheck="false" value={draft} {oninput} />
                 </label>
                 if no_longer_json {
-                    <p class="note wrong">{"This was JSON and no longer is: a quote, comma or bracket is missing."}</p>
+                    <p class="note wrong">
+                        {"This was JSON and no longer is: a quote, comma or bracket is missing."}
+                    </p>
                 }
                 <div class="row">
                     <button class="button primary" onclick={redrive}>

@@ -51,8 +51,8 @@ pub(crate) fn wish(event: &KeyboardEvent) -> Option<Wish> {
     }
 }
 
-/// Takes the focus off a button that a pointer pressed: who clicked “Crash” and then holds time with
-/// the space bar does not want to crash it again. The keyboard goes on from there all the same.
+/// Takes the focus off a button that a pointer pressed: who clicked “Crash” and then holds time
+/// with the space bar does not want to crash it again. The keyboard goes on from there all the same.
 pub(crate) fn release(event: &MouseEvent) {
     let by_pointer = event.detail() > 0;
     let active = web_sys::window().and_then(|w| w.document()).and_then(|d| d.active_element());

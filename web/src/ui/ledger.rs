@@ -60,7 +60,9 @@ fn view_row(row: &LedgerRow, wish: &Callback<Wish>) -> Html {
     };
     html! {
         <section key={row.name.to_string()}>
-            <h3>{ go(&row.name, focus, wish) }{ if row.is_group { " · group" } else { " · queue" } }</h3>
+            <h3>
+                { go(&row.name, focus, wish) }{ if row.is_group { " · group" } else { " · queue" } }
+            </h3>
             <dl class="facts accounts">
                 { cell("came", row.came, false) }
                 { cell("processed", row.processed, false) }

@@ -269,7 +269,11 @@ fn controls(picture: &Picture, flow: usize, wish: &Callback<Wish>) -> Vec<Html> 
             let show = wish.reform(|_: MouseEvent| Wish::Show(Tab::Dead));
             vec![
                 act(wish, "Poison next order", "breaks", Act::PoisonNext),
-                html! { <button key="open" class="button" onclick={show}>{"Open the dead letters"}</button> },
+                html! {
+                    <button key="open" class="button" onclick={show}>
+                        {"Open the dead letters"}
+                    </button>
+                },
             ]
         }
     }
@@ -281,7 +285,11 @@ fn is_up(actor: &Actor) -> bool {
 
 fn act(wish: &Callback<Wish>, word: &str, class: &'static str, act: Act) -> Html {
     let onclick = wish.reform(move |_: MouseEvent| Wish::Do(act.clone()));
-    html! { <button key={word.to_owned()} class={classes!("button", class)} {onclick}>{ word.to_owned() }</button> }
+    html! {
+        <button key={word.to_owned()} class={classes!("button", class)} {onclick}>
+            { word.to_owned() }
+        </button>
+    }
 }
 
 /// Breaks a client that is up, and starts one that is not.
@@ -296,7 +304,11 @@ fn toggle(
         return act(wish, word, class, down);
     }
     if actor.state == ActorState::Stopping {
-        return html! { <button key="wait" class="button" disabled=true>{ format!("{} is stopping…", actor.name) }</button> };
+        return html! {
+            <button key="wait" class="button" disabled=true>
+                { format!("{} is stopping…", actor.name) }
+            </button>
+        };
     }
     act(wish, &format!("Start {}", actor.name), "mends", Act::Start { actor: actor.id })
 }

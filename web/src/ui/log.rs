@@ -74,12 +74,14 @@ impl Component for Log {
         let top = if self.follows { (lines.len() as f64 * ROW - height).max(0.0) } else { top };
         let first = ((top / ROW) as usize).saturating_sub(SPARE);
         let count = (height / ROW) as usize + 2 * SPARE + 2;
+        // So much more that the newest row is whole at the bottom and the first in view at the top.
+        let whole = lines.len() as f64 * ROW + height % ROW;
         let rows = lines.iter().enumerate().skip(first).take(count);
         html! {
             <div class="log-place">
                 <div class="log" ref={&self.place} tabindex="0" role="log" aria-live="off"
                     aria-label="Event log" onscroll={ctx.link().callback(|_| Msg::Scrolled)}>
-                    <div class="log-space" style={format!("height:{}px", lines.len() as f64 * ROW + height % ROW)}>
+                    <div class="log-space" style={format!("height:{whole}px")}>
                         { for rows.map(|(i, line)| row(props, picture, i, line)) }
                     </div>
                     if lines.is_empty() {

@@ -11,7 +11,7 @@ use crate::hold::Hold;
 
 const HEIGHT: f64 = 26.0;
 /// Seconds in view of a server's run, whose beginning is long ago.
-const SERVER_SECONDS: u64 = 300;
+const SERVER_SECONDS: u64 = 120;
 
 /// What it is given.
 #[derive(Properties, PartialEq)]

@@ -1,4 +1,5 @@
-//! The stage in words: everything on it as a tree, for those who cannot see it or would rather read.
+//! The stage in words: everything on it as a tree, for those who cannot see it, or would rather
+//! read.
 
 use fanlight_web::picture::{Actor, Group, Picture, Queue, Role, Topic};
 use yew::prelude::*;
@@ -65,14 +66,18 @@ fn client(props: &Props, actor: &Actor) -> Html {
 fn view_topic(props: &Props, picture: &Picture, topic: &Topic) -> Html {
     html! {
         <li key={format!("t-{}", topic.name)}>
-            <span class="part">{ format!("topic {}, {} partitions", topic.name, topic.tapes.len()) }</span>
+            <span class="part">
+                { format!("topic {}, {} partitions", topic.name, topic.tapes.len()) }
+            </span>
             <ul>
                 { for topic.tapes.iter().zip(0_u32..).map(|(tape, n)| {
                     let words = format!("partition {n}: offsets {} to {}", tape.start, tape.end);
                     html! {
                         <li key={n}>
                             { item(props, Focus::Partition(topic.name.clone(), n), words) }
-                            <ul>{ for picture.groups.iter().filter_map(|group| cursor(picture, group, topic, n)) }</ul>
+                            <ul>
+                                { for picture.groups.iter().filter_map(|group| cursor(picture, group, topic, n)) }
+                            </ul>
                         </li>
                     }
                 }) }

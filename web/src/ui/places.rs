@@ -37,7 +37,9 @@ pub(crate) fn partition(picture: &Picture, topic: &Name, n: u32, wish: &Callback
             </dl>
             <h3>{"Groups"}</h3>
             <table class="numbers">
-                <thead><tr><th>{"group"}</th><th>{"committed"}</th><th>{"position"}</th><th>{"lag"}</th></tr></thead>
+                <thead>
+                    <tr><th>{"group"}</th><th>{"committed"}</th><th>{"position"}</th><th>{"lag"}</th></tr>
+                </thead>
                 <tbody>
                     { for readers.map(|(group, cursor)| html! {
                         <tr key={group.name.to_string()}>
@@ -141,7 +143,12 @@ fn policy(queue: &Queue, wish: &Callback<Wish>) -> Html {
             <dl class="facts">
                 <dt>{"lease"}</dt><dd>{ policy.visibility.to_string() }</dd>
                 <dt>{"deliveries"}</dt>
-                <dd>{ policy.deliveries_max.map_or_else(|| "no maximum".to_owned(), |max| format!("at most {max}")) }</dd>
+                <dd>
+                    { match policy.deliveries_max {
+                        Some(max) => format!("at most {max}"),
+                        None => "no maximum".to_owned(),
+                    } }
+                </dd>
                 if let Some(to) = &policy.dead_letter {
                     <dt>{"then to"}</dt>
                     <dd>{ go(to, Focus::Queue(Name::from(&**to)), wish) }</dd>
@@ -170,7 +177,9 @@ pub(crate) fn group(picture: &Picture, name: &Name, wish: &Callback<Wish>) -> Ht
                 <dt>{"at risk"}</dt><dd>{ at_risk(group) }</dd>
             </dl>
             <table class="numbers">
-                <thead><tr><th>{"partition"}</th><th>{"committed"}</th><th>{"position"}</th><th>{"lag"}</th></tr></thead>
+                <thead>
+                    <tr><th>{"partition"}</th><th>{"committed"}</th><th>{"position"}</th><th>{"lag"}</th></tr>
+                </thead>
                 <tbody>
                     { for group.cursors.iter().map(|cursor| {
                         let place = format!("{}/{}", cursor.topic, cursor.partition);
@@ -210,10 +219,16 @@ fn members(picture: &Picture, group: &Group, wish: &Callback<Wish>) -> Html {
         <>
             <h3>{"Members"}</h3>
             if group.members.is_empty() {
-                <p class="note">{"Nobody reads for this group now. Its flags stay where they are, and can be moved:"}</p>
+                <p class="note">
+                    {"Nobody reads for this group now. Its flags stay where they are, and can be moved:"}
+                </p>
                 <div class="row">
-                    <button class="button" onclick={reset(Position::Earliest)}>{"Back to the first record"}</button>
-                    <button class="button" onclick={reset(Position::Latest)}>{"On to the newest"}</button>
+                    <button class="button" onclick={reset(Position::Earliest)}>
+                        {"Back to the first record"}
+                    </button>
+                    <button class="button" onclick={reset(Position::Latest)}>
+                        {"On to the newest"}
+                    </button>
                 </div>
             }
             <ul class="picks">

@@ -74,14 +74,22 @@ fn transport(clock: &Clock, wish: &Callback<Wish>) -> Html {
             <div class="row steps-row" role="group" aria-label="Run and step">
                 <button class="button quiet icon" aria-label="Step back" title="Step back ( , )"
                     disabled={!can_step || clock.now == Time::ZERO}
-                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::StepBack))}>{ icons::step_back() }</button>
+                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::StepBack))}>
+                    { icons::step_back() }
+                </button>
                 <button class="button icon play" aria-label={word} title={format!("{word} (space)")}
-                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::Toggle))}>{ sign }</button>
+                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::Toggle))}>
+                    { sign }
+                </button>
                 <button class="button quiet icon" aria-label="Step" title="Step ( . )"
                     disabled={!can_step}
-                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::Step))}>{ icons::step() }</button>
+                    onclick={wish.reform(|_: MouseEvent| Wish::Time(TimeWish::Step))}>
+                    { icons::step() }
+                </button>
             </div>
-            <output class="clock" aria-label="The broker's time">{ words::clock(clock.now) }</output>
+            <output class="clock" aria-label="The broker's time">
+                { words::clock(clock.now) }
+            </output>
             if clock.is_ours {
                 { speeds(clock.speed, wish) }
             } else {
@@ -108,7 +116,9 @@ fn speeds(speed: f64, wish: &Callback<Wish>) -> Html {
                 html! {
                     <button key={name.clone()} aria-label={format!("Speed {choice}")}
                         aria-pressed={(choice == speed).to_string()}
-                        onclick={wish.reform(move |_: MouseEvent| Wish::Time(TimeWish::Speed(choice)))}>{ name }</button>
+                        onclick={wish.reform(move |_: MouseEvent| Wish::Time(TimeWish::Speed(choice)))}>
+                        { name }
+                    </button>
                 }
             }) }
         </div>

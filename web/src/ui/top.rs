@@ -175,9 +175,15 @@ fn AttachForm(props: &AttachProps) -> Html {
                     <p>{"Now: the one in this page. A running "}<code>{"fanlight serve"}</code>
                         {" can be watched and driven through the same panels."}</p>
                 },
-                LinkState::Connecting { url } => html! { <p role="status">{ format!("Connecting to {url} …") }</p> },
-                LinkState::Attached { url } => html! { <p role="status">{ format!("Attached to {url}.") }</p> },
-                LinkState::Failed { sentence, .. } => html! { <p class="wrong" role="alert">{ sentence }</p> },
+                LinkState::Connecting { url } => html! {
+                    <p role="status">{ format!("Connecting to {url} …") }</p>
+                },
+                LinkState::Attached { url } => html! {
+                    <p role="status">{ format!("Attached to {url}.") }</p>
+                },
+                LinkState::Failed { sentence, .. } => html! {
+                    <p class="wrong" role="alert">{ sentence }</p>
+                },
             } }
             <form class="row" {onsubmit}>
                 <input class="input" aria-label="Address of the server's socket" spellcheck="false"

@@ -67,7 +67,8 @@ pub(crate) fn compact(body: &str) -> String {
     respaced(body, false)
 }
 
-/// JSON with its spaces set anew. The text of its parts is not touched: no order, no number changes.
+/// JSON with its spaces set anew. The text of its parts is not touched: neither order nor numbers
+/// change.
 fn respaced(body: &str, is_wide: bool) -> String {
     if serde_json::from_str::<serde::de::IgnoredAny>(body).is_err() {
         return body.to_owned();
