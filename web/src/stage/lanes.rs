@@ -5,7 +5,7 @@ use fanlight_web::picture::{Cursor, Group, Picture, Queue, Tape};
 
 use super::geometry::{Point, Rect};
 use super::ink::{Align, Ink};
-use super::motion::{Motion, TapeView};
+use super::motion::{Motion, TapeView, slots_shown};
 use super::palette::Palette;
 use super::scene::{Lane, QueueBlock, Scene, TopicBlock};
 use crate::focus::Focus;
@@ -211,12 +211,12 @@ impl Drawing<'_> {
         ink.width(if is_in_focus { 2.0 } else { 1.0 });
         let edge = if is_in_focus { &palette.selected_edge } else { &palette.line_strong };
         ink.stroke_round(slots, radius, edge);
-        let hidden =
-            (queue.ready + queue.leased + queue.delayed).saturating_sub(queue.marks.len() as u64);
+        let shown = slots_shown(queue, slots) as u64;
+        let hidden = (queue.ready + queue.leased + queue.delayed).saturating_sub(shown);
         if hidden > 0 {
             ink.font(&self.plain(11.0));
-            let at = Point::at(slots.x - 6.0, slots.middle().y);
-            ink.text(&format!("+{hidden}"), at, Align::Right, &palette.text_soft);
+            let at = Point::at(slots.x + 12.0, slots.middle().y + 0.5);
+            ink.text(&format!("+{hidden}"), at, Align::Left, &palette.text_soft);
         }
     }
 

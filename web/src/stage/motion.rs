@@ -17,6 +17,8 @@ const FLY_BELOW_SPEED: f64 = 64.0;
 /// Above this speed movement is even.
 const EASE_BELOW_SPEED: f64 = 8.0;
 const CELL_MIN: f64 = 5.0;
+const PITCH_MIN: f64 = 4.0;
+const PITCH_MAX: f64 = 22.0;
 /// A mark without travel, where motion is not wanted.
 const OUTLINE_MS: f64 = 700.0;
 
@@ -326,7 +328,10 @@ impl Motion {
             Spot::Queue { queue, offset } => {
                 let slots = scene.queue(queue)?.slots;
                 let x = self.slot_x(picture.queue(queue)?, slots, offset.0);
-                Some(Point::at(x.unwrap_or(slots.right() - 12.0), slots.middle().y))
+                // What is not shown singly is behind those that are; what is gone was in front.
+                let is_behind = self.slots.contains_key(&(queue.clone(), offset.0));
+                let edge = if is_behind { slots.x + 24.0 } else { slots.right() - 12.0 };
+                Some(Point::at(x.unwrap_or(edge), slots.middle().y))
             }
             Spot::Nowhere => None,
         }
@@ -343,6 +348,9 @@ impl Motion {
     /// Where the mark of a queue's message is drawn; None if it is not shown.
     pub(crate) fn slot_x(&self, queue: &Queue, slots: Rect, offset: u64) -> Option<f64> {
         let place = self.slots.get(&(queue.name.clone(), offset))?;
+        if *place > slots_shown(queue, slots) as f64 - 0.5 {
+            return None;
+        }
         let pitch = slot_pitch(queue, slots);
         Some(slots.right() - pitch * (place + 0.5) - 4.0)
     }
@@ -373,7 +381,16 @@ impl Motion {
 /// How far apart a queue's messages are.
 pub(crate) fn slot_pitch(queue: &Queue, slots: Rect) -> f64 {
     let shown = queue.marks.len().max(1) as f64;
-    ((slots.w - 16.0) / shown).clamp(4.0, 22.0)
+    ((slots.w - 16.0) / shown).clamp(PITCH_MIN, PITCH_MAX)
+}
+
+/// How many of a queue's messages are shown singly: all of them, or as many as leave room for the
+/// number of the others.
+pub(crate) fn slots_shown(queue: &Queue, slots: Rect) -> usize {
+    let fit = |room: f64| (room / PITCH_MIN).max(0.0) as usize;
+    let all = queue.ready + queue.leased + queue.delayed;
+    let is_all = all == queue.marks.len() as u64 && queue.marks.len() <= fit(slots.w - 16.0);
+    if is_all { queue.marks.len() } else { queue.marks.len().min(fit(slots.w - 64.0)) }
 }
 
 /// Wide enough to see, narrow enough that the group that is furthest behind is in view.

@@ -65,7 +65,9 @@ fn strip<'a>(
     let mut faults = String::new();
     let mut deaths = String::new();
     for tally in shown {
-        let height = f64::from(tally.published) / f64::from(most) * (HEIGHT - 8.0);
+        // By the root, so that a burst does not flatten all that is not one.
+        let share = (f64::from(tally.published) / f64::from(most)).sqrt();
+        let height = share * (HEIGHT - 8.0);
         let (x, w) = (x(tally), (width * 0.8).max(0.6));
         bars += &format!("M{x:.1} {HEIGHT}v{:.1}h{w:.1}V{HEIGHT}z", -height);
         if tally.died > 0 {
