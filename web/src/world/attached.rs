@@ -77,8 +77,8 @@ impl Attached {
             self.retry_at_ms = wall_ms + RETRY_MS;
             self.flow.connect(self.now);
         }
-        if self.flow.was_empty == Some(true) {
-            // There is nothing on it to show or to disturb.
+        if self.flow.was_empty == Some(true) && self.flow.has_started() {
+            // It came back without what our actors work with.
             self.flow.was_empty = Some(false);
             self.flow.declare(self.now);
         }

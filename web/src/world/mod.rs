@@ -264,9 +264,9 @@ impl World {
     }
 
     /// Leaves the broker in the page for the server at an address as people type it
-    /// (`ws://127.0.0.1:7420`). What becomes of it is told by [`World::link_state`]. A server that
-    /// has nothing on it yet gets the order flow's exchange, topic and queues; one that has is
-    /// left as it is until the user starts an actor.
+    /// (`ws://127.0.0.1:7420`). What becomes of it is told by [`World::link_state`]. The
+    /// server is left as it is until the user starts an actor: then it gets the order flow's
+    /// exchange, topic and queues, as far as they are not there.
     pub fn attach(&mut self, typed: &str) -> Result<(), String> {
         let url = crate::link::address(typed)?;
         #[cfg(target_arch = "wasm32")]

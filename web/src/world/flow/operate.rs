@@ -132,10 +132,15 @@ impl<L: Link> Flow<L> {
             .ok_or_else(|| "that client is not this page's, so it cannot be controlled".to_owned())
     }
 
+    /// Whether any of our actors was ever started here.
+    pub(crate) fn has_started(&self) -> bool {
+        self.actors.iter().any(|actor| actor.state != ActorState::Idle)
+    }
+
     fn start(&mut self, now: Time, id: ActorId) -> Result<(), String> {
         let at = self.find(id)?;
         let was_silent = self.actors[at].state == ActorState::Silent;
-        if self.actors.iter().all(|actor| actor.state == ActorState::Idle) {
+        if !self.has_started() {
             // The first actor on a server: what it works with has to be there.
             self.declare(now);
         }

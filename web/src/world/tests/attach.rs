@@ -5,7 +5,7 @@ use fanlight_core::{Batch, Op, Request, Tag, Target, Time};
 
 use super::*;
 use crate::link::{Link, PageLink, Told, Wire};
-use crate::picture::{ActorState, Role};
+use crate::picture::{ActorState, Picture, Role};
 
 /// A server that can be shared with strangers, and go away: then it keeps so many of its oldest
 /// connections, and closes the others.
@@ -91,19 +91,22 @@ fn batch(bodies: &[&str]) -> fanlight_core::Records<'static> {
 }
 
 #[test]
-fn an_empty_server_gets_the_order_flow_and_its_actors_wait_to_be_started() {
+fn a_server_gets_the_order_flow_when_its_first_actor_starts_and_not_before() {
     let mut attach = Attach::to(Server::new());
     assert_eq!(attach.world.link_state(), LinkState::Connecting { url: "ws://test/ws".to_owned() });
     attach.run(1_000);
     assert_eq!(attach.world.link_state(), LinkState::Attached { url: "ws://test/ws".to_owned() });
     let picture = attach.world.picture();
-    assert_eq!((picture.queues.len(), picture.topics.len(), picture.exchanges.len()), (2, 1, 1));
+    let parts =
+        |picture: &Picture| (picture.queues.len(), picture.topics.len(), picture.exchanges.len());
+    assert_eq!(parts(picture), (0, 0, 0));
     assert!(picture.actors.iter().all(|actor| actor.state == ActorState::Idle));
     for id in 1..=8 {
         attach.world.act(Act::Start { actor: ActorId(id) }).unwrap();
     }
     attach.run(15_000);
     let picture = attach.world.picture();
+    assert_eq!(parts(picture), (2, 1, 1));
     assert!(picture.ledger.published > 20);
     assert!(row(&attach.world, "payment").processed > 15);
     assert!(!attach.world.clock().is_ours);
@@ -155,6 +158,8 @@ fn what_our_actors_are_handed_of_strangers_is_known_by_its_content() {
     attach.run(500);
     let stranger = attach.server.open(Time::ZERO, "fanlight publish");
     let (mut records, now) = (Batch::new(), attach.world.clock().now);
+    let topic = Op::CreateTopic { name: scenario::TOPIC.into(), partitions: 3 };
+    attach.server.send(now, stranger, topic);
     for n in 0..600 {
         let body = format!("{{\"order_id\":\"A{n}\"}}");
         records.push(Some(b"k"), [], None, body.as_bytes()).unwrap();
