@@ -1,5 +1,5 @@
-//! Golden vectors: frames as bytes, and what each says. They hold the wire format, and the journal's,
-//! to what it was.
+//! Golden vectors: frames as bytes, and what each says. They hold the wire format, and the
+//! journal's, to what it was.
 //!
 //! ```text
 //! request Publish

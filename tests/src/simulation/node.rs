@@ -1,5 +1,6 @@
-//! The driver of a broker: it keeps facts on the simulated disk, and lets an event leave when every
-//! fact before it is synced. The faults that can be planted in it are bugs that a driver might have.
+//! The driver of a broker: it keeps facts on the simulated disk, and lets an event leave when
+//! every fact before it is synced. The faults that can be planted in it are bugs that a driver
+//! might have.
 
 use std::collections::VecDeque;
 
