@@ -284,7 +284,13 @@ impl Broker {
             ));
             return refuse(CloseReason::TooMany, refusal, out);
         }
-        let client: String = session.client.chars().take(NAME_BYTES_MAX).collect();
+        let mut client = String::new();
+        for c in session.client.chars().filter(|c| !c.is_control()) {
+            if client.len() + c.len_utf8() > NAME_BYTES_MAX {
+                break;
+            }
+            client.push(c);
+        }
         self.conns.insert(conn, Conn { client, ..Conn::default() });
         self.tell(conn, Event::Opened { conn, epoch: self.epoch, now: self.now }, out);
         self.note(out, || Activity::Connected {
@@ -397,7 +403,11 @@ impl Broker {
                     }
                 }
                 Due::Session(member) => self.session_expired(member, timer, out),
-                Due::Wait(wait) => self.wait_expired(wait, timer, out),
+                Due::Wait(wait) => {
+                    // What became ready before its time was up is for it, however late this is.
+                    self.deliver_all(core::mem::take(&mut queues), out);
+                    self.wait_expired(wait, timer, out);
+                }
             }
         }
         self.due = due;
@@ -411,21 +421,21 @@ impl Broker {
     fn queue_named(&self, name: &str) -> Result<QueueId, Refused> {
         self.queue_names.get(name).copied().ok_or_else(|| {
             Code::UnknownQueue
-                .because(alloc::format!("there is no queue {name:?}; declare it first"))
+                .because(alloc::format!("there is no queue {}; declare it first", shown(name)))
         })
     }
 
     fn topic_named(&self, name: &str) -> Result<TopicId, Refused> {
         self.topic_names.get(name).copied().ok_or_else(|| {
             Code::UnknownTopic
-                .because(alloc::format!("there is no topic {name:?}; create it first"))
+                .because(alloc::format!("there is no topic {}; create it first", shown(name)))
         })
     }
 
     fn group_named(&self, name: &str) -> Result<GroupId, Refused> {
         self.group_names.get(name).copied().ok_or_else(|| {
             Code::UnknownGroup
-                .because(alloc::format!("there is no group {name:?}; a join makes it"))
+                .because(alloc::format!("there is no group {}; a join makes it", shown(name)))
         })
     }
 
@@ -440,6 +450,12 @@ impl Broker {
             counted(partitions as u64, "partition")
         )))
     }
+}
+
+/// A name that a request gives, cut to what is worth showing.
+fn shown(name: &str) -> String {
+    let shown: String = name.chars().take(40).collect();
+    alloc::format!("{shown:?}")
 }
 
 /// A number and what it counts, in words: "1 message", "2 messages".
@@ -474,9 +490,9 @@ fn valid_name(what: &str, name: &str) -> Result<(), Refused> {
     } else {
         return Ok(());
     };
-    let shown: String = name.chars().take(40).collect();
+    let shown = shown(name);
     Err(Code::BadName.because(alloc::format!(
-        "the {what}'s name {shown:?} {fault}; a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
+        "the {what}'s name {shown} {fault}; a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
     )))
 }
 

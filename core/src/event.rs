@@ -88,7 +88,8 @@ pub enum Event<'a> {
         tag: Tag,
         /// How many were not stale.
         count: u32,
-        /// Those that ended before: their messages are or will be delivered again.
+        /// Those that the connection does not hold: they ended before, were settled, or are
+        /// another's.
         #[serde(borrow)]
         stale: Cow<'a, [LeaseId]>,
     },
@@ -126,7 +127,7 @@ pub enum Event<'a> {
     ReadDone {
         /// Of the request.
         tag: Tag,
-        /// The log's first offset, and the one after its last.
+        /// The log's first offset.
         start: Offset,
         /// The offset after the log's last.
         end: Offset,

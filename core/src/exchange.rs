@@ -34,11 +34,12 @@ impl Exchange {
         self.bindings.get(pattern).is_some_and(|leads| leads.contains(to))
     }
 
-    pub(crate) fn bind(&mut self, pattern: &str, to: Leads) {
+    /// Adds a binding; false if it was there.
+    pub(crate) fn bind(&mut self, pattern: &str, to: Leads) -> bool {
         if self.kind == ExchangeKind::Topic {
             self.patterns.add(pattern, &to);
         }
-        self.bindings.entry(pattern.to_owned()).or_default().insert(to);
+        self.bindings.entry(pattern.to_owned()).or_default().insert(to)
     }
 
     /// Removes the bindings that `gone` names; how many those were.

@@ -18,8 +18,19 @@ pub const DELIVERIES_PER_EVENT_MAX: usize = 256;
 pub const LEASES_PER_REQUEST_MAX: usize = 4_096;
 /// Messages that one fact settles; a purge of more takes several.
 pub const SETTLED_PER_FACT_MAX: usize = 4_096;
-/// Messages that one `Peek` shows, and that one `Redrive` moves.
+/// Messages that one `Peek` shows.
 pub const PEEK_MAX: usize = 1_024;
+/// Messages that one `Redrive` moves.
+pub const REDRIVE_MAX: usize = 1_024;
+/// Messages that one `Redrive` looks at for some that can be moved.
+pub const REDRIVE_SCAN_MAX: usize = 4 * REDRIVE_MAX;
+/// Offsets in one `Commit`.
+pub const COMMITS_PER_REQUEST_MAX: usize = 4_096;
+/// Bytes of records in one fact: a batch that goes to topics with different numbers of partitions
+/// is split for each.
+pub const FACT_BYTES_MAX: u64 = 1 << 30;
+/// Partitions that a topic can have whatever the limits say.
+pub const PARTITIONS_MAX: u32 = 1 << 16;
 /// Attempts remembered for one message, and deaths remembered in one message: the newest.
 pub const HISTORY_MAX: usize = 16;
 /// Exchanges that one publish may pass through.

@@ -82,7 +82,8 @@ codes! {
     InUse = 211,
     /// No binding took the message, and it would have been lost.
     Unroutable = 212,
-    /// The lease ended, was settled, or belongs to another connection.
+    /// The lease ended, was settled, or belongs to another connection. Reserved for requests that
+    /// name one lease; those that name many tell the stale ones in `Settled`.
     StaleLease = 300,
     /// The offset is not in the log.
     OffsetOutOfRange = 301,

@@ -197,7 +197,7 @@ pub enum Op<'a> {
         queue: Cow<'a, str>,
         /// The first offset to show.
         from: Offset,
-        /// At most this many.
+        /// At most this many, at least 1.
         messages_max: u32,
     },
     /// Moves messages out of a dead-letter queue (or any queue): to the queue they died in, or to

@@ -182,7 +182,7 @@ impl Timers {
         let slot = self.occupied[level].trailing_zeros();
         let shift = SLOT_BITS * level as u32;
         let above = shift + SLOT_BITS;
-        let base = if above >= u64::BITS { 0 } else { self.tick >> above << above };
+        let base = self.tick >> above << above;
         Some((level, base | u64::from(slot) << shift, level * SLOTS + slot as usize))
     }
 

@@ -183,7 +183,10 @@ export async function firstRows(page, count) {
       row * height,
     );
     const shown = await page.locator('.log-row').evaluateAll((all) =>
-      all.map((row) => [parseInt(row.style.top, 10), row.innerText.replace(/\s+/g, ' ').trim()]),
+      all.map((row) => [
+        parseInt(row.style.top, 10),
+        ['time', '.said'].map((part) => row.querySelector(part).textContent).join(' '),
+      ]),
     );
     shown.forEach(([at, text]) => rows.set(at / height, text));
   }

@@ -11,7 +11,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, Tag};
-use crate::limits::{HISTORY_MAX, PEEK_MAX};
+use crate::limits::{HISTORY_MAX, PEEK_MAX, REDRIVE_MAX, REDRIVE_SCAN_MAX};
 use crate::record::{RawRecord, Record};
 use crate::refusal::Code;
 use crate::request::Pick;
@@ -25,7 +25,10 @@ pub(crate) const DEATHS: &str = "x-death";
 
 /// A message's deaths so far; none if it has not died.
 pub(super) fn deaths(record: &Record<'_>) -> Vec<Death> {
-    record.headers.find(DEATHS).and_then(codec::decode_value).unwrap_or_default()
+    let deaths = record.headers.find(DEATHS).and_then(codec::decode_value);
+    let mut deaths: Vec<Death> = deaths.unwrap_or_default();
+    keep_newest(&mut deaths);
+    deaths
 }
 
 impl Broker {
@@ -156,21 +159,39 @@ impl Broker {
                 (alloc::vec![*offset], body.as_deref())
             }
             Pick::Oldest { messages_max } => {
-                within("messages_max", u64::from(*messages_max), 1, PEEK_MAX as u64)?;
+                within("messages_max", u64::from(*messages_max), 1, REDRIVE_MAX as u64)?;
                 let all = from.work.offsets(Offset(0), end);
                 let ready = all.filter(|offset| from.work.is_ready(*offset, end));
-                (ready.take(*messages_max as usize).collect(), None)
+                (ready.take(REDRIVE_SCAN_MAX).collect(), None)
             }
         };
-        let mut count = 0;
+        let room = match pick {
+            Pick::One { .. } => 1,
+            Pick::Oldest { messages_max } => u64::from(*messages_max),
+        };
+        let (mut count, mut refused) = (0, None);
         let mut queues = Set::default();
         for offset in offsets {
-            match self.redrive_one(id, offset, to, body, out) {
-                Ok(to) => queues.extend([to]),
-                Err(refusal) if count == 0 => return Err(refusal),
-                Err(_) => break,
+            if count == room {
+                break;
             }
-            count += 1;
+            match self.redrive_one(id, offset, to, body, out) {
+                Ok(to) => {
+                    queues.extend([to]);
+                    count += 1;
+                }
+                Err(refusal) => {
+                    // One that cannot go anywhere holds up nobody; a target that is full does.
+                    let is_full = refusal.code.is_transient();
+                    refused.get_or_insert(refusal);
+                    if is_full {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(refusal) = refused.filter(|_| count == 0) {
+            return Err(refusal);
         }
         self.tell(conn, Event::Count { tag, count }, out);
         self.deliver_all(queues, out);
@@ -220,18 +241,14 @@ impl Broker {
                 counted(max, "message")
             )));
         }
-        let bytes = body.map_or(0, <[u8]>::len);
-        if bytes > self.config.limits.record_bytes_max as usize {
-            return Err(Code::TooLarge.because(format!(
-                "a body of {bytes} bytes; a record has at most {}",
-                self.config.limits.record_bytes_max
-            )));
-        }
         let to_offset = target.log.end();
         let new_body = body.unwrap_or(record.body);
         let record =
             RawRecord::encode(record.key, record.headers.iter(), record.timestamp, new_body)
                 .expect("a record that is held can be encoded again");
+        if body.is_some() {
+            self.check_mended(record.as_bytes().len())?;
+        }
         let at = self.now;
         self.record(Fact::Redriven { queue: id, offset, at, to, to_offset, record }, out);
         self.note(out, || Activity::Redriven {
@@ -242,6 +259,26 @@ impl Broker {
             mended: body.is_some(),
         });
         Ok(to)
+    }
+
+    /// Whether a mended record is small enough, and there is room for it. One that only moves takes
+    /// no more room than before.
+    fn check_mended(&self, bytes: usize) -> Result<(), Refused> {
+        let limits = &self.config.limits;
+        if bytes > limits.record_bytes_max as usize {
+            return Err(Code::TooLarge.because(format!(
+                "a record of {bytes} bytes with its key and headers; it has at most {}",
+                limits.record_bytes_max
+            )));
+        }
+        if self.stored_bytes + bytes as u64 > limits.stored_bytes_max {
+            return Err(Code::BrokerFull.because(format!(
+                "the broker holds {} bytes, may hold {}, and would need {bytes} more for this: \
+                 settle messages or raise the limit",
+                self.stored_bytes, limits.stored_bytes_max
+            )));
+        }
+        Ok(())
     }
 
     /// The queue in which a message last died.

@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{BUILT_IN, Broker, Refused, counted, span_within, valid_name, within};
-use crate::activity::Activity;
+use super::{BUILT_IN, Broker, Refused, counted, shown, span_within, valid_name, within};
+use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Leads, words};
@@ -115,19 +115,24 @@ impl Broker {
             )));
         }
         let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
+        let waiting: Vec<_> = waiting.into_iter().map(|wait| self.stop_waiting(wait)).collect();
+        let gone = self.consumers.iter().filter(|(_, consumer)| consumer.queue == id);
+        let gone: Vec<_> = gone.map(|(consumer, c)| (*consumer, c.conn)).collect();
+        for (consumer, conn) in &gone {
+            self.consumers.remove(consumer);
+            self.conn_mut(*conn).consumers.remove(*consumer);
+        }
+        for conn in self.conns.values_mut() {
+            conn.queues.remove(id);
+        }
+        self.record(Fact::QueueDeleted { id }, out);
         for wait in waiting {
-            let wait = self.stop_waiting(wait);
             let refusal = Code::UnknownQueue.because(format!("queue {name:?} was deleted"));
             self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
         }
-        let gone: Vec<_> = self.consumers.iter().filter(|(_, c)| c.queue == id).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(consumer, c)| (*consumer, c.conn)).collect();
         for (consumer, conn) in gone {
-            self.consumers.remove(&consumer);
-            self.conns.get_mut(&conn).expect("a consumer's connection").consumers.remove(consumer);
             self.tell(conn, Event::Cancelled { consumer }, out);
         }
-        self.record(Fact::QueueDeleted { id }, out);
         self.changed(out, || format!("queue {name} was deleted"));
         Ok(())
     }
@@ -182,10 +187,14 @@ impl Broker {
 
     pub(super) fn delete_topic(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
         let id = self.topic_named(name)?;
-        let groups = self.unsubscribe_all(id, out);
+        let (groups, idle) = self.unsubscribe_all(id);
         self.record(Fact::TopicDeleted { id }, out);
         self.changed(out, || format!("topic {name} was deleted"));
-        for group in groups {
+        for (member, conn) in idle {
+            self.tell(conn, Event::Expelled { member }, out);
+            self.remove_member(member, LeaveReason::TopicDeleted, out);
+        }
+        for group in groups.iter() {
             self.rebalance(group, out);
         }
         Ok(())
@@ -238,7 +247,7 @@ impl Broker {
                 "the default exchange has its bindings from the queues' names and takes no others"
                     .into()
             } else {
-                format!("there is no exchange {name:?}; declare it first")
+                format!("there is no exchange {}; declare it first", shown(name))
             };
             Code::UnknownExchange.because(message)
         })

@@ -9,6 +9,7 @@ use crate::exchange::{Exchange, Leads};
 use crate::fact::{Fact, Stored};
 use crate::group::Group;
 use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
+use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord};
@@ -24,19 +25,27 @@ impl Broker {
         match fact {
             Fact::Started { epoch } => self.epoch = epoch,
             Fact::ExchangeDeclared { name, kind } => {
+                fresh(!self.exchanges.contains_key(name.as_ref()), &name)?;
                 self.exchanges.insert(name.into_owned(), Exchange::new(kind));
             }
             Fact::ExchangeDeleted { name } => self.exchange_deleted(&name)?,
             Fact::QueueDeclared { id, name, policy } => {
                 let name = name.into_owned();
-                self.next_queue = self.next_queue.max(QueueId(id.0 + 1));
+                let is_new = !self.queue_names.contains_key(&name) && id >= self.next_queue;
+                fresh(is_new, &name)?;
+                self.next_queue = QueueId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
                 self.queue_names.insert(name.clone(), id);
                 self.queues.insert(id, Queue::new(id, name, policy.into_owned()));
             }
             Fact::QueueDeleted { id } => self.queue_deleted(id)?,
             Fact::TopicCreated { id, name, partitions } => {
                 let name = name.into_owned();
-                self.next_topic = self.next_topic.max(TopicId(id.0 + 1));
+                let is_new = !self.topic_names.contains_key(&name) && id >= self.next_topic;
+                fresh(is_new, &name)?;
+                self.next_topic = TopicId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
+                if !(1..=PARTITIONS_MAX).contains(&partitions) {
+                    return Err(broken(&format!("topic {name} with {partitions} partitions")));
+                }
                 self.topic_names.insert(name.clone(), id);
                 self.topics.insert(id, Topic::new(id, name, partitions));
             }
@@ -45,8 +54,7 @@ impl Broker {
                 let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
                 let exchange =
                     self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
-                exchange.bind(&pattern, leads);
-                self.bindings += 1;
+                self.bindings += usize::from(exchange.bind(&pattern, leads));
             }
             Fact::Unbound { exchange, to, pattern } => {
                 let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
@@ -70,13 +78,18 @@ impl Broker {
             }
             Fact::GroupCreated { id, name } => {
                 let name = name.into_owned();
-                self.next_group = self.next_group.max(GroupId(id.0 + 1));
+                let is_new = !self.group_names.contains_key(&name) && id >= self.next_group;
+                fresh(is_new, &name)?;
+                self.next_group = GroupId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
                 self.group_names.insert(name.clone(), id);
                 self.groups.insert(id, Group::new(id, name));
             }
             Fact::Rebalanced { group, generation } => self.group(group)?.generation = generation,
             Fact::Committed { group, topic, partition, offset, at } => {
                 self.saw(at);
+                if offset > self.log(Place::Partition(topic, partition))?.end() {
+                    return Err(broken(&format!("offset {offset} of {topic}/{partition}")));
+                }
                 self.group(group)?.committed.insert((topic, partition), (offset, at));
             }
             Fact::GroupDeleted { id } => {
@@ -236,6 +249,10 @@ impl Broker {
     }
 
     fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {
+        let end = self.log(place)?.end();
+        if next < end {
+            return Err(broken(&format!("a log that starts at {next}, before its end {end}")));
+        }
         match place {
             Place::Queue(id) => self.queue(id)?.skip_to(next),
             Place::Partition(..) => self.log(place)?.skip_to(next),
@@ -261,4 +278,9 @@ impl Broker {
 /// A fact names something that is not there.
 fn broken(what: &str) -> Violation {
     Violation(format!("a fact names what is not there: {what}"))
+}
+
+/// What comes to be was not there before, and has a number that was not given yet.
+fn fresh(is_new: bool, name: &str) -> Evolved {
+    if is_new { Ok(()) } else { Err(Violation(format!("a fact makes {name:?}, which is there"))) }
 }

@@ -140,7 +140,7 @@ impl Broker {
         }
     }
 
-    fn remove_member(
+    pub(super) fn remove_member(
         &mut self,
         member: MemberId,
         reason: LeaveReason,
@@ -171,10 +171,12 @@ impl Broker {
     }
 
     /// Takes a topic, which is going, out of every subscription. Returns the groups whose
-    /// assignment this changes.
-    pub(super) fn unsubscribe_all(&mut self, topic: TopicId, out: &mut dyn Sink) -> Set<GroupId> {
-        let mut groups = Set::default();
-        let mut idle = Vec::new();
+    /// assignment this changes, and the members that read nothing else.
+    pub(super) fn unsubscribe_all(
+        &mut self,
+        topic: TopicId,
+    ) -> (Set<GroupId>, Vec<(MemberId, ConnId)>) {
+        let (mut groups, mut idle) = (Set::default(), Vec::new());
         for group in self.groups.values_mut() {
             for (id, member) in group.members.iter_mut() {
                 if member.topics.remove(topic) {
@@ -185,11 +187,7 @@ impl Broker {
                 }
             }
         }
-        for (member, conn) in idle {
-            self.tell(conn, Event::Expelled { member }, out);
-            self.remove_member(member, LeaveReason::TopicDeleted, out);
-        }
-        groups
+        (groups, idle)
     }
 
     /// Shares out a group's partitions anew and tells its members. Who keeps a partition keeps its

@@ -5,14 +5,14 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::declare::valid_key;
-use super::{Broker, Refused, counted};
+use super::{Broker, Refused, counted, shown};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::Leads;
 use crate::fact::{Fact, Stored};
 use crate::id::{Append, ConnId, Place, QueueId, Tag, TopicId};
-use crate::limits::{EXCHANGE_HOPS_MAX, HEADERS_MAX};
+use crate::limits::{EXCHANGE_HOPS_MAX, FACT_BYTES_MAX, HEADERS_MAX};
 use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::record::{Batch, Records};
@@ -42,6 +42,13 @@ impl Broker {
         let route = self.route(&to)?;
         self.check_room(&route, &records)?;
         let batches = self.place(&route, &records.to_shared());
+        let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
+        if bytes > FACT_BYTES_MAX {
+            return Err(Code::TooLarge.because(format!(
+                "split over partitions the batch has {bytes} bytes, and may have {FACT_BYTES_MAX}: \
+                 publish smaller batches"
+            )));
+        }
         let fact = Fact::Published { at: self.now, batches: Cow::Borrowed(&batches) };
         self.record(fact, out);
         let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
@@ -150,7 +157,8 @@ impl Broker {
             Target::Exchange { name, routing_key } if name.is_empty() => {
                 let Some(queue) = self.queue_names.get(routing_key.as_ref()) else {
                     return Err(Code::Unroutable.because(format!(
-                        "there is no queue {routing_key:?} for the default exchange to route to"
+                        "there is no queue {} for the default exchange to route to",
+                        shown(routing_key)
                     )));
                 };
                 route.queues.insert(*queue);
@@ -199,6 +207,13 @@ impl Broker {
         for id in route.queues.iter() {
             let queue = &self.queues[&id];
             let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
+            if u64::from(records.count()) > max {
+                return Err(Code::TooLarge.because(format!(
+                    "a batch of {} for queue {:?}, which may hold {max}: publish smaller batches",
+                    counted(u64::from(records.count()), "message"),
+                    queue.name
+                )));
+            }
             if queue.unsettled() + u64::from(records.count()) > max {
                 return Err(Code::QueueFull.because(format!(
                     "queue {:?} holds {} and may hold {max}; nothing of this batch of {} was \
@@ -212,6 +227,11 @@ impl Broker {
         let logs = (route.queues.len() + route.topics.len()) as u64;
         let needs = records.as_bytes().len() as u64 * logs;
         let max = self.config.limits.stored_bytes_max;
+        if needs > max {
+            return Err(Code::TooLarge.because(format!(
+                "this needs {needs} bytes, and the broker may hold {max}: publish smaller batches"
+            )));
+        }
         if self.stored_bytes + needs > max {
             return Err(Code::BrokerFull.because(format!(
                 "the broker holds {} bytes, may hold {max}, and would need {needs} more for this: \
@@ -232,18 +252,26 @@ impl Broker {
                 .map(|id| Append { place: Place::Queue(id), base: self.queues[&id].log.end() }),
         );
         let mut parts = Vec::new();
+        // Topics with as many partitions share the parts.
+        let mut alike: Map<u32, Vec<TopicId>> = Map::default();
         for id in route.topics.iter() {
+            let partitions = self.topics[&id].partitions.len() as u32;
+            alike.get_or_insert_with(partitions, Vec::new).push(id);
+        }
+        for (partitions, topics) in alike {
             let split = match route.partition {
                 Some(partition) => alloc::vec![(partition, None)],
-                None => self.split(id, records),
+                None => self.split(partitions, records),
             };
             for (partition, part) in split {
-                let log = &self.topics[&id].partitions[partition as usize];
-                let append = Append { place: Place::Partition(id, partition), base: log.end() };
+                let appends = topics.iter().map(|id| {
+                    let base = self.topics[id].partitions[partition as usize].end();
+                    Append { place: Place::Partition(*id, partition), base }
+                });
                 match part {
-                    None => whole.push(append),
+                    None => whole.extend(appends),
                     Some(part) => parts.push(Stored {
-                        appends: alloc::vec![append].into(),
+                        appends: appends.collect(),
                         records: part.finish().expect("each part has a record"),
                     }),
                 }
@@ -256,8 +284,7 @@ impl Broker {
     }
 
     /// Which records go to which partition; a part is only made where there are several.
-    fn split(&mut self, topic: TopicId, records: &Records<'_>) -> Vec<(u32, Option<Batch>)> {
-        let partitions = self.topics[&topic].partitions.len() as u32;
+    fn split(&mut self, partitions: u32, records: &Records<'_>) -> Vec<(u32, Option<Batch>)> {
         let mut sticky = None;
         let mut to = Vec::with_capacity(records.count() as usize);
         for record in records.iter() {

@@ -70,11 +70,6 @@ impl Broker {
         out.extend_from_slice(&VERSION.to_le_bytes());
         let mut put = |fact: Fact<'_>| codec::encode_fact(&fact, out);
         put(Fact::Started { epoch: self.epoch });
-        put(Fact::NumbersFrom {
-            queue: self.next_queue,
-            topic: self.next_topic,
-            group: self.next_group,
-        });
         for (name, exchange) in &self.exchanges {
             if !name.starts_with("amq.") {
                 put(Fact::ExchangeDeclared { name: name.into(), kind: exchange.kind });
@@ -115,6 +110,11 @@ impl Broker {
                 });
             }
         }
+        put(Fact::NumbersFrom {
+            queue: self.next_queue,
+            topic: self.next_topic,
+            group: self.next_group,
+        });
     }
 
     /// A broker with the durable state that a snapshot holds. Facts that were kept after it was

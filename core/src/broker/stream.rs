@@ -11,10 +11,11 @@ use crate::event::{Event, Fetched};
 use crate::fact::Fact;
 use crate::group::{Owned, Partition};
 use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, Tag, TopicId};
-use crate::limits::{BATCH_RECORDS_MAX, WAIT_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, COMMITS_PER_REQUEST_MAX, WAIT_MAX};
 use crate::log::Log;
 use crate::refusal::Code;
 use crate::request::{CommitOffset, Position};
+use crate::set::Set;
 use crate::time::Span;
 
 impl Broker {
@@ -60,15 +61,17 @@ impl Broker {
             return Err(Code::BadArgument
                 .because(format!("a poll of {member} waits already; one at a time")));
         }
-        self.renew_session(group, member);
         if self.serve_poll(group, member, (conn, tag), records_max, out) {
+            self.renew_session(group, member);
             return Ok(());
         }
         if wait == Span::ZERO {
+            self.renew_session(group, member);
             self.tell(conn, Event::Polled { tag, batches: Cow::Borrowed(&[]) }, out);
             return Ok(());
         }
         let number = self.wait(conn, tag, wait, Awaits::Record { group, member, records_max })?;
+        self.renew_session(group, member);
         let state = self.groups.get_mut(&group).expect("a member's group exists");
         let reader = state.members.get_mut(&member).expect("a known member is in its group");
         reader.waiting = Some(number);
@@ -102,6 +105,9 @@ impl Broker {
             let Some((base, appended_at, records)) = log.read(owned.position, room, bytes) else {
                 continue;
             };
+            if !batches.is_empty() && records.as_bytes().len() > bytes {
+                break;
+            }
             let count = records.count();
             moved.push((partition, base, base.plus(u64::from(count))));
             room -= count;
@@ -188,12 +194,12 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let id = self.group_of(conn, member)?;
-        let max = u64::from(self.config.limits.partitions_max);
-        within("the number of offsets", offsets.len() as u64, 1, max)?;
+        within("the number of offsets", offsets.len() as u64, 1, COMMITS_PER_REQUEST_MAX as u64)?;
         let mut commits = Vec::with_capacity(offsets.len());
+        let mut named = Set::default();
         for CommitOffset { topic, partition, offset } in offsets {
             let partition = self.partition_named(topic, *partition)?;
-            if commits.iter().any(|(other, _)| *other == partition) {
+            if !named.insert(partition) {
                 return Err(Code::BadArgument.because(format!(
                     "{topic}/{} stands in the commit twice; once is enough",
                     partition.1
