@@ -255,7 +255,11 @@ impl Scene {
             });
             cards.push((CardOf::Group(group.name.clone()), middle, clients));
         }
-        for name in groups_to_come(picture) {
+        let group = |role: &Role| match role {
+            Role::Member { group } if picture.group(group).is_none() => Some(group.clone()),
+            Role::Member { .. } | Role::Worker { .. } | Role::Producer | Role::Unknown => None,
+        };
+        for name in to_come(picture, group) {
             let clients = ids(&|a| matches!(&a.role, Role::Member { group } if *group == name));
             cards.push((CardOf::Group(name), 0.0, clients));
         }
@@ -268,6 +272,14 @@ impl Scene {
                 cards.push((CardOf::Workers(block.name.clone()), middle, clients));
             }
         }
+        let queue = |role: &Role| match role {
+            Role::Worker { queue } if picture.queue(queue).is_none() => Some(queue.clone()),
+            Role::Member { .. } | Role::Worker { .. } | Role::Producer | Role::Unknown => None,
+        };
+        for name in to_come(picture, queue) {
+            let clients = ids(&|a| matches!(&a.role, Role::Worker { queue } if *queue == name));
+            cards.push((CardOf::Workers(name), self.height, clients));
+        }
         cards
     }
 
@@ -278,8 +290,7 @@ impl Scene {
             .iter()
             .filter(|actor| match &actor.role {
                 Role::Producer | Role::Unknown => true,
-                Role::Member { .. } => false,
-                Role::Worker { queue } => picture.queue(queue).is_none(),
+                Role::Member { .. } | Role::Worker { .. } => false,
             })
             .map(|actor| actor.id)
             .collect();
@@ -367,15 +378,12 @@ impl Lane {
     }
 }
 
-/// Groups that are not there yet, and whose members are: clients that were not started.
-fn groups_to_come(picture: &Picture) -> Vec<Name> {
+/// What is not there yet, as `missing` names it, and whose clients are: they were not started.
+fn to_come(picture: &Picture, missing: impl Fn(&Role) -> Option<Name>) -> Vec<Name> {
     let mut names: Vec<Name> = Vec::new();
-    for actor in &picture.actors {
-        if let Role::Member { group } = &actor.role
-            && picture.group(group).is_none()
-            && !names.contains(group)
-        {
-            names.push(group.clone());
+    for name in picture.actors.iter().filter_map(|actor| missing(&actor.role)) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
