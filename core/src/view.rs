@@ -171,7 +171,7 @@ pub struct GroupView {
     pub assignor: Assignor,
     /// Its members.
     pub members: Vec<MemberView>,
-    /// Every partition that is committed on or assigned.
+    /// Every partition of the topics that it has committed on or reads.
     pub partitions: Vec<GroupPartitionView>,
 }
 

@@ -8,7 +8,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::Exchange;
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Offset, Tag};
+use crate::id::{ConnId, ConsumerId, Offset, Tag, TopicId};
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::request::Inspect;
@@ -111,8 +111,13 @@ impl Broker {
     }
 
     fn group_view(&self, group: &Group) -> GroupView {
-        let mut partitions: Set<Partition> = group.committed.keys().copied().collect();
-        partitions.extend(group.owned.keys().copied());
+        // Every partition of each topic that the group has to do with: what it has not begun lags too.
+        let named = group.committed.keys().chain(group.owned.keys());
+        let topics: Set<TopicId> = named.map(|(topic, _)| *topic).collect();
+        let partitions = topics.iter().flat_map(|topic| {
+            let count = self.topics[&topic].partitions.len() as u32;
+            (0..count).map(move |partition| (topic, partition))
+        });
         let partition = |partition: Partition| {
             let topic = &self.topics[&partition.0];
             let log = &topic.partitions[partition.1 as usize];
@@ -140,7 +145,7 @@ impl Broker {
             generation: group.generation,
             assignor: group.assignor,
             members: group.members.iter().map(member).collect(),
-            partitions: partitions.into_iter().map(partition).collect(),
+            partitions: partitions.map(partition).collect(),
         }
     }
 }
