@@ -177,10 +177,14 @@ export async function firstRows(page, count) {
   const log = page.locator('.log');
   const rows = new Map();
   for (let row = 0; row < count; row += 3) {
-    await log.evaluate((place, to) => place.scrollTo(0, to), row * height);
+    // Again and again: a log that still follows its newest row jumps back to it.
     await page.waitForFunction(
-      (top) => [...document.querySelectorAll('.log-row')].some((shown) => parseInt(shown.style.top, 10) === top),
-      row * height,
+      ([place, top]) => {
+        place.scrollTo(0, top);
+        return [...document.querySelectorAll('.log-row')].some((shown) => parseInt(shown.style.top, 10) === top);
+      },
+      [await log.elementHandle(), row * height],
+      { polling: 50 },
     );
     const shown = await page.locator('.log-row').evaluateAll((all) =>
       all.map((row) => [
