@@ -97,12 +97,22 @@ async function pageAddress(t) {
   return `http://127.0.0.1:${files.address().port}/`;
 }
 
+/** Starts Chromium. It has been seen to crash at its start, which says nothing of the page. */
+async function launch(tries = 3) {
+  try {
+    return await chromium.launch({ executablePath: browserPath(), args: FLAGS });
+  } catch (error) {
+    if (tries === 1) throw error;
+    return launch(tries - 1);
+  }
+}
+
 /**
  * Opens the playground. What the console complains of is collected in `complaints`, and fails the
  * test at its end unless `mayComplain` says what is to be expected.
  */
 export async function open(t, { query = '', viewport, reducedMotion, mayComplain } = {}) {
-  const browser = await chromium.launch({ executablePath: browserPath(), args: FLAGS });
+  const browser = await launch();
   t.after(() => browser.close());
   const context = await browser.newContext({
     viewport: viewport ?? { width: 1440, height: 900 },
