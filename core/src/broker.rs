@@ -26,6 +26,7 @@ use crate::topic::Topic;
 use crate::view::DeadlineReason;
 
 mod check;
+mod commit;
 mod connection;
 mod consume;
 mod deadletter;
