@@ -36,6 +36,8 @@ mod evolve;
 mod inspect;
 mod membership;
 mod publish;
+mod redrive;
+mod route;
 mod settle;
 mod snapshot;
 mod stream;

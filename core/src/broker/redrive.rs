@@ -1,0 +1,177 @@
+//! Redriving: dead letters go back to where they died, or elsewhere.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::deadletter::deaths;
+use super::{Broker, Refused, counted, within};
+use crate::activity::Activity;
+use crate::effect::Sink;
+use crate::event::Event;
+use crate::fact::Fact;
+use crate::id::{ConnId, Offset, QueueId, Tag};
+use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
+use crate::record::{RawRecord, Record};
+use crate::refusal::Code;
+use crate::request::Pick;
+use crate::set::Set;
+
+impl Broker {
+    pub(super) fn redrive(
+        &mut self,
+        conn: ConnId,
+        tag: Tag,
+        queue: &str,
+        pick: &Pick<'_>,
+        to: Option<&str>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        let id = self.queue_named(queue)?;
+        let to = to.map(|to| self.queue_named(to)).transpose()?;
+        let from = &self.queues[&id];
+        let end = from.log.end();
+        let (offsets, body) = match pick {
+            Pick::One { offset, body } => {
+                if !from.work.is_ready(*offset, end) {
+                    return Err(self.not_ready(id, *offset));
+                }
+                (alloc::vec![*offset], body.as_deref())
+            }
+            Pick::Oldest { messages_max } => {
+                within("messages_max", u64::from(*messages_max), 1, REDRIVE_MAX as u64)?;
+                let all = from.work.offsets(Offset(0), end);
+                let ready = all.filter(|offset| from.work.is_ready(*offset, end));
+                (ready.take(REDRIVE_SCAN_MAX).collect(), None)
+            }
+        };
+        let room = match pick {
+            Pick::One { .. } => 1,
+            Pick::Oldest { messages_max } => u64::from(*messages_max),
+        };
+        let (mut count, mut refused) = (0, None);
+        let mut queues = Set::default();
+        for offset in offsets {
+            if count == room {
+                break;
+            }
+            match self.redrive_one(id, offset, to, body, out) {
+                Ok(to) => {
+                    queues.extend([to]);
+                    count += 1;
+                }
+                Err(refusal) => {
+                    // One that cannot go anywhere holds up nobody; a target that is full does.
+                    let is_full = refusal.code.is_transient();
+                    refused.get_or_insert(refusal);
+                    if is_full {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(refusal) = refused.filter(|_| count == 0) {
+            return Err(refusal);
+        }
+        self.tell(conn, Event::Count { tag, count }, out);
+        self.deliver_all(queues, out);
+        Ok(())
+    }
+
+    fn not_ready(&self, id: QueueId, offset: Offset) -> Refused {
+        let queue = &self.queues[&id];
+        let name = &queue.name;
+        Code::UnknownMessage.because(if queue.work.is_unsettled(offset, queue.log.end()) {
+            format!(
+                "message {offset} of queue {name:?} is leased or delayed; wait until it is ready"
+            )
+        } else {
+            format!("queue {name:?} holds no message {offset}")
+        })
+    }
+
+    fn redrive_one(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        to: Option<QueueId>,
+        body: Option<&[u8]>,
+        out: &mut dyn Sink,
+    ) -> Result<QueueId, Refused> {
+        let queue = &self.queues[&id];
+        let (segment, index) = queue.log.find(offset).expect("a ready message is held");
+        let record = segment.records().and_then(|records| records.record(index));
+        let record = record.expect("a ready message is held");
+        let to = match to {
+            Some(to) => to,
+            None => self.origin(&queue.name, offset, &record)?,
+        };
+        if to == id {
+            return Err(Code::BadArgument.because(format!(
+                "message {offset} would go back to queue {:?}, where it lies; name another",
+                queue.name
+            )));
+        }
+        let target = &self.queues[&to];
+        let max = target.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
+        if target.unsettled() >= max {
+            return Err(Code::QueueFull.because(format!(
+                "queue {:?} holds {} and may hold no more",
+                target.name,
+                counted(max, "message")
+            )));
+        }
+        let to_offset = target.log.end();
+        let new_body = body.unwrap_or(record.body);
+        let record =
+            RawRecord::encode(record.key, record.headers.iter(), record.timestamp, new_body)
+                .expect("a record that is held can be encoded again");
+        if body.is_some() {
+            self.check_mended(record.as_bytes().len())?;
+        }
+        let at = self.now;
+        self.record(Fact::Redriven { queue: id, offset, at, to, to_offset, record }, out);
+        self.note(out, || Activity::Redriven {
+            queue: self.queue_name(id).into(),
+            offset,
+            to: self.queue_name(to).into(),
+            to_offset,
+            mended: body.is_some(),
+        });
+        Ok(to)
+    }
+
+    /// Whether a mended record is small enough, and there is room for it. One that only moves takes
+    /// no more room than before.
+    fn check_mended(&self, bytes: usize) -> Result<(), Refused> {
+        let limits = &self.config.limits;
+        if bytes > limits.record_bytes_max as usize {
+            return Err(Code::TooLarge.because(format!(
+                "a record of {bytes} bytes with its key and headers; it has at most {}",
+                limits.record_bytes_max
+            )));
+        }
+        if self.stored_bytes + bytes as u64 > limits.stored_bytes_max {
+            return Err(Code::BrokerFull.because(format!(
+                "the broker holds {} bytes, may hold {}, and would need {bytes} more for this: \
+                 settle messages or raise the limit",
+                self.stored_bytes, limits.stored_bytes_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// The queue in which a message last died.
+    fn origin(&self, queue: &str, offset: Offset, record: &Record<'_>) -> Result<QueueId, Refused> {
+        let Some(death) = deaths(record).pop() else {
+            return Err(Code::BadArgument.because(format!(
+                "message {offset} of queue {queue:?} never died, so it has no origin; name a queue to move it to"
+            )));
+        };
+        let name: String = death.queue;
+        self.queue_names.get(&name).copied().ok_or_else(|| {
+            Code::UnknownQueue.because(format!(
+                "message {offset} died in queue {name:?}, which is gone; name another to move it to"
+            ))
+        })
+    }
+}
