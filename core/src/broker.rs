@@ -15,6 +15,7 @@ use crate::id::{ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, QueueId, T
 use crate::input::Input;
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX};
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
 use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
@@ -25,7 +26,6 @@ use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
 use crate::view::DeadlineReason;
 
-mod alter;
 mod check;
 mod commit;
 mod connection;
@@ -181,7 +181,8 @@ impl Broker {
         let out: &mut dyn Sink = out;
         self.now = self.now.max(now);
         if !self.started {
-            self.record(Fact::Started { epoch: Epoch(self.epoch.0 + 1) }, out);
+            let stays = planted(Planted::EpochStays) && self.epoch > Epoch(0);
+            self.record(Fact::Started { epoch: Epoch(self.epoch.0 + u32::from(!stays)) }, out);
             self.started = true;
         }
         self.expire(out);
@@ -380,7 +381,6 @@ impl Broker {
             Op::DeleteGroup { group } => self.delete_group(&group, out)?,
             Op::Watch { on } => self.watch(conn, on),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
-            Op::AlterQueue { name, policy } => self.alter_queue(&name, &policy, out)?,
         }
         self.tell(conn, Event::Done { tag }, out);
         Ok(())

@@ -118,8 +118,7 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Seek { .. }
         | Op::ResetOffsets { .. }
         | Op::DeleteGroup { .. }
-        | Op::Watch { .. }
-        | Op::AlterQueue { .. } => "Done",
+        | Op::Watch { .. } => "Done",
     })
 }
 

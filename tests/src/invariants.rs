@@ -9,6 +9,7 @@ use fanlight_core::{Broker, ConnId, Event, Fact, Request};
 
 mod accounting;
 mod answers;
+mod atomic;
 mod attempts;
 mod commits;
 mod confirms;
@@ -20,6 +21,7 @@ mod leases;
 mod ledger;
 mod offsets;
 mod order;
+mod readers;
 mod recovery;
 
 /// Something that happened in the simulation, seen from above.
@@ -65,6 +67,9 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(delays::Delays::default()),
         Box::new(accounting::Accounting::default()),
         Box::new(recovery::Recovery::default()),
+        Box::new(readers::Readers::default()),
+        Box::new(readers::Owners::default()),
+        Box::new(atomic::Atomic::default()),
         Box::new(answers::Answers::default()),
         Box::new(draining::Draining),
     ]

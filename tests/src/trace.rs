@@ -18,7 +18,6 @@ mod command;
 mod effects;
 mod names;
 mod play;
-mod policy;
 mod request;
 mod text;
 

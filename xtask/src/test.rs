@@ -34,7 +34,7 @@ struct Step {
     run: fn(&mut Toolbox, &mut Tally) -> Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "format",
         about: "the code is formatted",
@@ -96,6 +96,17 @@ const STEPS: [Step; 9] = [
             let mut cargo = tools.native("cargo");
             cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
             count(except(&mut cargo, &NOT_NATIVE), tally)
+        },
+    },
+    Step {
+        name: "planted",
+        about: "bugs planted in the core are each caught by the check that is there for them",
+        needs: "tests/tests/planted.rs",
+        counts: true,
+        run: |tools, tally| {
+            let mut cargo = tools.native("cargo");
+            cargo.args(["test", "--locked", "-p", "fanlight-tests", "--features", "planted"]);
+            count(cargo.args(["--test", "planted"]), tally)
         },
     },
     Step {

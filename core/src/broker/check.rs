@@ -66,8 +66,7 @@ impl Broker {
         }
         let max = queue.policy.deliveries_max.unwrap_or(u32::MAX);
         for (offset, slot) in queue.work.window() {
-            // A maximum that was lowered counts with the next attempt.
-            hold(slot.failed < max || queue.altered, || {
+            hold(slot.failed < max, || {
                 format!("queue {name}: message {offset} failed {} times of {max}", slot.failed)
             })?;
             if let State::Leased(holder) = slot.state {

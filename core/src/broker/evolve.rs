@@ -11,7 +11,7 @@ use crate::group::Group;
 use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
-use crate::policy::QueuePolicy;
+use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord};
 use crate::time::Time;
@@ -19,7 +19,7 @@ use crate::timer::Due;
 use crate::topic::Topic;
 use crate::view::{Attempt, AttemptEnd};
 
-pub(super) type Evolved = Result<(), Violation>;
+type Evolved = Result<(), Violation>;
 
 impl Broker {
     pub(super) fn evolve(&mut self, fact: Fact<'_>) -> Evolved {
@@ -31,7 +31,12 @@ impl Broker {
             }
             Fact::ExchangeDeleted { name } => self.exchange_deleted(&name)?,
             Fact::QueueDeclared { id, name, policy } => {
-                self.queue_made(id, name, self.now, policy.into())?;
+                let name = name.into_owned();
+                let is_new = !self.queue_names.contains_key(&name) && id >= self.next_queue;
+                fresh(is_new, &name)?;
+                self.next_queue = QueueId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
+                self.queue_names.insert(name.clone(), id);
+                self.queues.insert(id, Queue::new(id, name, policy.into_owned()));
             }
             Fact::QueueDeleted { id } => self.queue_deleted(id)?,
             Fact::TopicCreated { id, name, partitions } => {
@@ -102,20 +107,16 @@ impl Broker {
                 let attempts = attempts.into_owned();
                 self.message_state(queue, offset, attempts_failed, ready_at, attempts)?;
             }
-            Fact::QueueMade { id, name, at, settings } => {
-                self.queue_made(id, name, at, QueuePolicy::of(&settings))?;
-            }
-            Fact::QueueAltered { id, at, settings } => self.queue_altered(id, at, &settings)?,
         }
         Ok(())
     }
 
     /// Time does not go back behind what is known to have happened.
-    pub(super) fn saw(&mut self, at: Time) {
+    fn saw(&mut self, at: Time) {
         self.now = self.now.max(at);
     }
 
-    pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
+    fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
         self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
     }
 
@@ -197,7 +198,9 @@ impl Broker {
         let timer = queue.settle(offset);
         let freed = before - queue.log.bytes();
         self.stored_bytes -= freed;
-        self.timers.stop(timer);
+        if !planted(Planted::SettledKeepsTimer) {
+            self.timers.stop(timer);
+        }
         Ok(())
     }
 
@@ -212,7 +215,9 @@ impl Broker {
         let queue = self.holding(id, offset)?;
         let number = queue.work.slot(offset).map_or(0, |slot| slot.failed) + 1;
         let attempt = Attempt { number, at, end, client: client.into_owned() };
-        queue.work.attempt_failed(offset, attempt);
+        if end != AttemptEnd::Expired || !planted(Planted::ExpiryCountsNoAttempt) {
+            queue.work.attempt_failed(offset, attempt);
+        }
         self.ready_from(id, offset, ready_at);
         Ok(())
     }
@@ -239,7 +244,9 @@ impl Broker {
         (to, to_offset): (QueueId, Offset),
         record: &RawRecord<'_>,
     ) -> Evolved {
-        self.gone(from, offset)?;
+        if !planted(Planted::MovedStaysToo) {
+            self.gone(from, offset)?;
+        }
         let mut batch = Batch::new();
         batch.push_raw(record.as_bytes());
         let records = batch.finish().expect("there is one record");
@@ -276,11 +283,11 @@ impl Broker {
 }
 
 /// A fact names something that is not there.
-pub(super) fn broken(what: &str) -> Violation {
+fn broken(what: &str) -> Violation {
     Violation(format!("a fact names what is not there: {what}"))
 }
 
 /// What comes to be was not there before, and has a number that was not given yet.
-pub(super) fn fresh(is_new: bool, name: &str) -> Evolved {
+fn fresh(is_new: bool, name: &str) -> Evolved {
     if is_new { Ok(()) } else { Err(Violation(format!("a fact makes {name:?}, which is there"))) }
 }

@@ -15,6 +15,7 @@ use crate::limits::{
     SESSION_TIMEOUT_DEFAULT, SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN, SUBSCRIPTIONS_MAX,
 };
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::refusal::Code;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
@@ -227,6 +228,9 @@ impl Broker {
     fn first_position(&self, group: &Group, partition: Partition, start: Start) -> Offset {
         let log = &self.topics[&partition.0].partitions[partition.1 as usize];
         match (group.committed.get(&partition), start) {
+            (Some((offset, _)), _) if planted(Planted::ResumeSkipsARecord) => {
+                offset.plus(1).clamp(log.start(), log.end())
+            }
             (Some((offset, _)), _) => (*offset).clamp(log.start(), log.end()),
             (None, Start::Earliest) => log.start(),
             (None, Start::Latest) => log.end(),
@@ -236,12 +240,14 @@ impl Broker {
     fn tell_assignments(&self, id: GroupId, out: &mut dyn Sink) {
         let group = &self.groups[&id];
         for (member, reader) in group.members.iter() {
-            let partitions =
-                group.owned_by(*member).map(|((topic, partition), owned)| Assignment {
-                    topic: self.topic_name(topic).into(),
-                    partition,
-                    position: owned.position,
-                });
+            let told = group.owned.iter().filter(|((_, partition), owned)| {
+                owned.member == *member || (planted(Planted::PartitionGoesToAll) && *partition == 0)
+            });
+            let partitions = told.map(|((topic, partition), owned)| Assignment {
+                topic: self.topic_name(*topic).into(),
+                partition: *partition,
+                position: owned.position,
+            });
             let partitions = partitions.collect();
             let generation = group.generation;
             let event = Event::Assigned { member: *member, generation, partitions };

@@ -14,6 +14,7 @@ use crate::id::{Append, ConnId, Place, Tag, TopicId};
 use crate::limits::{FACT_BYTES_MAX, HEADERS_MAX};
 use crate::map::Map;
 use crate::murmur2::partition_of;
+use crate::planted::{Planted, planted};
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
 use crate::request::Target;
@@ -39,14 +40,17 @@ impl Broker {
                  publish smaller batches"
             )));
         }
-        let fact = Fact::Published { at: self.now, batches: Cow::Borrowed(&batches) };
-        self.record(fact, out);
+        if confirm && planted(Planted::ConfirmBeforeFact) {
+            let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
+            self.tell(conn, Event::Published { tag, appends: appends.collect() }, out);
+        }
+        self.record_published(&batches, out);
         let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
         let appends: Cow<'_, [Append]> = match &batches[..] {
             [one] => Cow::Borrowed(&one.appends),
             _ => appends.collect(),
         };
-        if confirm {
+        if confirm && !planted(Planted::ConfirmBeforeFact) {
             self.tell(conn, Event::Published { tag, appends: Cow::Borrowed(&appends) }, out);
         }
         let (exchange, key) = match &to {
@@ -65,6 +69,22 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    fn record_published(&mut self, batches: &[Stored<'_>], out: &mut dyn Sink) {
+        let at = self.now;
+        if planted(Planted::FanOutIsTorn) {
+            for Stored { appends, records } in batches {
+                for append in appends.iter() {
+                    let one =
+                        Stored { appends: alloc::vec![*append].into(), records: records.clone() };
+                    let batches = Cow::Borrowed(core::slice::from_ref(&one));
+                    self.record(Fact::Published { at, batches }, out);
+                }
+            }
+            return;
+        }
+        self.record(Fact::Published { at, batches: Cow::Borrowed(batches) }, out);
     }
 
     fn note_append(
@@ -142,7 +162,8 @@ impl Broker {
                     queue.name
                 )));
             }
-            if queue.unsettled() + u64::from(records.count()) > max {
+            let full = queue.unsettled() + u64::from(records.count()) > max;
+            if full && !planted(Planted::QueueFullIsIgnored) {
                 return Err(Code::QueueFull.because(format!(
                     "queue {:?} holds {} and may hold {max}; nothing of this batch of {} was \
                      stored anywhere: try again when some are settled",

@@ -16,6 +16,7 @@ use crate::fact::{Fact, Stored};
 use crate::id::{Append, Offset, Place};
 use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::log::Log;
+use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::request::Destination;
 use crate::time::Time;
@@ -83,7 +84,13 @@ impl Broker {
             }
         }
         for queue in self.queues.values() {
-            put_queue(queue, &mut put);
+            put(Fact::QueueDeclared {
+                id: queue.id,
+                name: queue.name.as_str().into(),
+                policy: queue.policy.clone(),
+            });
+            put_log(Place::Queue(queue.id), &queue.log, &mut put);
+            put_work(queue, &mut put);
         }
         for (name, exchange) in &self.exchanges {
             for (pattern, leads) in exchange.bindings() {
@@ -140,25 +147,6 @@ impl Broker {
     }
 }
 
-/// A queue that was altered is made anew as plain as it can have been and altered at the end, so
-/// that its messages keep what they got from the policy of their time.
-fn put_queue(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
-    let for_life = queue.policy.for_life();
-    let made = if queue.altered { &for_life } else { &queue.policy };
-    put(Fact::QueueMade {
-        id: queue.id,
-        name: queue.name.as_str().into(),
-        at: queue.made_at,
-        settings: made.settings().into(),
-    });
-    put_log(Place::Queue(queue.id), &queue.log, put);
-    put_work(queue, put);
-    if queue.altered {
-        let settings = queue.policy.settings().into();
-        put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
-    }
-}
-
 fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
     let mut end = Offset(0);
     for segment in log.segments() {
@@ -194,7 +182,11 @@ fn put_work(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
             queue: queue.id,
             offset,
             attempts_failed: slot.failed,
-            ready_at: if delayed { slot.until } else { Time::ZERO },
+            ready_at: if delayed && !planted(Planted::SnapshotForgetsDelays) {
+                slot.until
+            } else {
+                Time::ZERO
+            },
             attempts: Cow::Borrowed(queue.work.history(offset)),
         });
     }

@@ -12,6 +12,7 @@ use crate::group::Partition;
 use crate::id::{ConnId, GroupId, MemberId, Offset, Tag, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, WAIT_MAX};
 use crate::log::Log;
+use crate::planted::{Planted, planted};
 use crate::refusal::Code;
 use crate::request::Position;
 use crate::time::Span;
@@ -139,7 +140,7 @@ impl Broker {
         let group = self.group_mut(id);
         for (partition, _, to) in moved {
             let owned = group.owned.get_mut(partition).expect("a member reads what it owns");
-            owned.position = *to;
+            owned.position = to.plus(u64::from(planted(Planted::PollSkipsARecord)));
             let reached = group.reached.get_or_insert_with(*partition, Offset::default);
             *reached = (*reached).max(*to);
         }

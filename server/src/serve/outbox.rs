@@ -250,9 +250,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::GroupDeleted { .. }
         | Fact::LogStarts { .. }
         | Fact::NumbersFrom { .. }
-        | Fact::MessageState { .. }
-        | Fact::QueueMade { .. }
-        | Fact::QueueAltered { .. } => {}
+        | Fact::MessageState { .. } => {}
     }
 }
 

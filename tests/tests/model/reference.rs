@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-pub(super) const QUEUES: [&str; 2] = ["jobs", "mails"];
-pub(super) const PARTITIONS: u32 = 2;
+pub(crate) const QUEUES: [&str; 2] = ["jobs", "mails"];
+pub(crate) const PARTITIONS: u32 = 2;
 /// How long a lease lasts, and after how many attempts a message of `jobs` is dead.
-pub(super) const VISIBILITY_MS: u64 = 100;
-pub(super) const DELIVERIES_MAX: u32 = 2;
+pub(crate) const VISIBILITY_MS: u64 = 100;
+pub(crate) const DELIVERIES_MAX: u32 = 2;
 
 /// What may happen. Messages are named by their place among those that are held.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Publish {
         queue: usize,
         count: u8,
@@ -66,7 +66,7 @@ pub(super) enum Act {
     },
 }
 
-pub(super) fn acts() -> BoxedStrategy<Act> {
+pub(crate) fn acts() -> BoxedStrategy<Act> {
     let queue = 0..QUEUES.len();
     let partition = 0..PARTITIONS;
     prop_oneof![
@@ -93,23 +93,23 @@ pub(super) fn acts() -> BoxedStrategy<Act> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Ready,
     Leased { until: u64 },
     Delayed { until: u64 },
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) body: String,
-    pub(super) state: State,
-    pub(super) failed: u32,
+pub(crate) struct Message {
+    pub(crate) body: String,
+    pub(crate) state: State,
+    pub(crate) failed: u32,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Queue {
-    pub(super) messages: BTreeMap<u64, Message>,
-    pub(super) end: u64,
+pub(crate) struct Queue {
+    pub(crate) messages: BTreeMap<u64, Message>,
+    pub(crate) end: u64,
 }
 
 impl Queue {
@@ -126,7 +126,7 @@ impl Queue {
 
 /// What an act is answered with, in the terms of both sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     #[default]
     Nothing,
     /// Offset, attempt and body of each.
@@ -137,19 +137,19 @@ pub(super) enum Answer {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reference {
-    pub(super) now: u64,
+pub(crate) struct Reference {
+    pub(crate) now: u64,
     bodies: u64,
-    pub(super) queues: [Queue; 2],
-    pub(super) dead: Vec<String>,
-    pub(super) log: [Vec<String>; 2],
-    pub(super) committed: [Option<u64>; 2],
-    pub(super) position: [u64; 2],
-    pub(super) answer: Answer,
+    pub(crate) queues: [Queue; 2],
+    pub(crate) dead: Vec<String>,
+    pub(crate) log: [Vec<String>; 2],
+    pub(crate) committed: [Option<u64>; 2],
+    pub(crate) position: [u64; 2],
+    pub(crate) answer: Answer,
 }
 
 impl Reference {
-    pub(super) fn apply(&mut self, act: &Act) {
+    pub(crate) fn apply(&mut self, act: &Act) {
         self.answer = Answer::Nothing;
         match *act {
             Act::Publish { queue, count } => {
@@ -234,7 +234,7 @@ impl Reference {
     }
 
     /// Which message an act means, if any is held.
-    pub(super) fn nth_leased(&self, queue: usize, nth: usize) -> Option<u64> {
+    pub(crate) fn nth_leased(&self, queue: usize, nth: usize) -> Option<u64> {
         self.queues[queue].leased().nth(nth)
     }
 

@@ -13,7 +13,7 @@ use super::reference::{
     Act, Answer, DELIVERIES_MAX, PARTITIONS, QUEUES, Reference, State, VISIBILITY_MS,
 };
 
-pub(super) struct System {
+pub(crate) struct System {
     broker: Broker,
     now: Time,
     facts: Vec<u8>,
@@ -37,7 +37,7 @@ struct Told {
 }
 
 impl System {
-    pub(super) fn new() -> System {
+    pub(crate) fn new() -> System {
         let mut system = System {
             broker: Broker::new(Config::default(), Time::ZERO),
             now: Time::ZERO,
@@ -139,7 +139,7 @@ impl System {
         Answer::Nothing
     }
 
-    pub(super) fn apply(&mut self, act: &Act) -> Answer {
+    pub(crate) fn apply(&mut self, act: &Act) -> Answer {
         match *act {
             Act::Publish { queue, count } => {
                 self.publish(Target::Queue { name: QUEUES[queue].into() }, count)
@@ -270,7 +270,7 @@ impl System {
     }
 
     /// Whether the broker holds what the model holds.
-    pub(super) fn check(&self, model: &Reference) {
+    pub(crate) fn check(&self, model: &Reference) {
         let mut broker = self.broker.clone();
         for (queue, name) in model.queues.iter().zip(QUEUES) {
             let wanted = queue.messages.iter().map(|(offset, message)| {

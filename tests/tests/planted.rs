@@ -1,0 +1,124 @@
+//! Bugs in the broker, switched on one at a time: each has to be caught by the check that is there
+//! for it, within a few seeds, and the same seeds have to pass without it. (Bugs of a driver are
+//! planted in `simulation.rs`.) Run it with `--features planted`; nothing else is built so.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::path::Path;
+
+use fanlight_core::planted::{Planted, plant};
+use fanlight_tests::run::record;
+use fanlight_tests::shrink::caught;
+use fanlight_tests::{simulation, trace};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
+
+#[path = "model/machine.rs"]
+mod machine;
+
+/// Who catches a bug, and a part of what is said then.
+enum By {
+    /// The simulation, by this invariant.
+    Simulation(&'static str),
+    /// The random workload, by this check.
+    Workload(&'static str),
+    /// The model of sorted maps.
+    Model,
+    /// This golden trace.
+    Trace(&'static str),
+}
+
+const SEEDS: u64 = 60;
+
+/// Does something with a bug switched on; how it failed, if it did.
+fn with(bug: Option<Planted>, work: impl FnOnce() -> Result<(), String>) -> Option<String> {
+    plant(bug);
+    let failed = caught(work).err();
+    plant(None);
+    failed
+}
+
+/// Looks for a seed that shows the bug; without the bug that seed has to pass.
+fn by_seed(bug: Planted, words: &str, run: impl Fn(u64) -> Result<(), String>) {
+    let seeds = 0..SEEDS;
+    let found = seeds.into_iter().find_map(|seed| Some((seed, with(Some(bug), || run(seed))?)));
+    let (seed, why) = found.unwrap_or_else(|| panic!("{bug:?} was not caught"));
+    assert!(why.contains(words), "{bug:?} was caught by another: {why}");
+    assert_eq!(with(None, || run(seed)), None, "seed {seed} without the bug");
+}
+
+/// The model's test with its choices from a seed.
+fn model(seed: u64) -> Result<(), String> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config.clone(), rng);
+    let acts = machine::Reference::sequential_strategy(1..60);
+    for _ in 0..20 {
+        let (model, acts, _) = acts.new_tree(&mut runner).map_err(|why| why.to_string())?.current();
+        machine::System::test_sequential(config.clone(), model, acts, None);
+    }
+    Ok(())
+}
+
+fn golden(name: &str) -> Result<(), String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces").join(name);
+    let text = std::fs::read_to_string(file.with_extension("trace")).expect("it is there");
+    let played = trace::play(&text)?;
+    if text == played { Ok(()) } else { Err(format!("{name} is not what happens")) }
+}
+
+fn is_caught(bug: Planted, by: By) {
+    match by {
+        By::Simulation(words) => by_seed(bug, words, |seed| {
+            simulation::run(seed, simulation::Planted::Nothing).map(drop)
+        }),
+        By::Workload(words) => {
+            by_seed(bug, words, |seed| record(seed, 160, &mut Vec::new()).map(drop));
+        }
+        By::Model => by_seed(bug, "assertion", model),
+        By::Trace(name) => {
+            let why = with(Some(bug), || golden(name));
+            assert!(why.is_some(), "{bug:?} does not show in {name}");
+            assert_eq!(with(None, || golden(name)), None, "without the bug");
+        }
+    }
+}
+
+macro_rules! planted {
+    ($($test:ident: $bug:ident by $by:expr;)*) => {
+        const TESTED: &[Planted] = &[$(Planted::$bug),*];
+        $(
+            #[test]
+            fn $test() {
+                is_caught(Planted::$bug, $by);
+            }
+        )*
+        /// Does not compile when a bug has no test.
+        #[test]
+        fn every_bug_is_planted_once() {
+            for (index, bug) in TESTED.iter().enumerate() {
+                match bug { $(Planted::$bug => {})* }
+                assert!(!TESTED[..index].contains(bug), "{bug:?} twice");
+            }
+            assert!(TESTED.len() >= 12, "{} bugs", TESTED.len());
+        }
+    };
+}
+
+planted! {
+    an_expiry_that_counts_no_attempt: ExpiryCountsNoAttempt by By::Simulation("attempts never pass");
+    a_snapshot_that_forgets_delays: SnapshotForgetsDelays
+        by By::Simulation("nothing is handed out before its delay");
+    a_life_with_the_number_of_the_last: EpochStays by By::Trace("attempts-survive-a-restart");
+    commits_that_are_not_fenced: CommitsAreNotFenced by By::Simulation("only the owner commits");
+    a_poll_that_skips_a_record: PollSkipsARecord by By::Workload("a position beyond the end");
+    a_resume_that_skips_a_record: ResumeSkipsARecord by By::Model;
+    a_partition_that_goes_to_all: PartitionGoesToAll by By::Simulation("one reader at a time");
+    a_confirm_before_its_fact: ConfirmBeforeFact by By::Simulation("no confirmed message is lost");
+    a_fan_out_that_is_torn: FanOutIsTorn by By::Simulation("all of its logs or in none");
+    a_full_queue_that_takes_more: QueueFullIsIgnored by By::Trace("a-full-queue-refuses-a-publish");
+    a_timer_that_outlives_its_message: SettledKeepsTimer by By::Workload("timers run");
+    a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
+}
