@@ -26,6 +26,7 @@ use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
 use crate::view::DeadlineReason;
 
+mod alter;
 mod check;
 mod commit;
 mod connection;
@@ -381,6 +382,7 @@ impl Broker {
             Op::DeleteGroup { group } => self.delete_group(&group, out)?,
             Op::Watch { on } => self.watch(conn, on),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
+            Op::AlterQueue { name, policy } => self.alter_queue(&name, &policy, out)?,
         }
         self.tell(conn, Event::Done { tag }, out);
         Ok(())

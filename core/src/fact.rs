@@ -6,8 +6,9 @@ use alloc::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Append, Epoch, Generation, GroupId, Offset, Place, QueueId, TopicId};
+use crate::policy::{QueueSetting, first};
 use crate::record::{RawRecord, Records};
-use crate::request::{Destination, ExchangeKind, QueuePolicy};
+use crate::request::{Destination, ExchangeKind};
 use crate::time::Time;
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
@@ -36,7 +37,7 @@ pub enum Fact<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
-    /// A queue came to be.
+    /// A queue came to be. Read, and no longer written: [`Fact::QueueMade`] is.
     QueueDeclared {
         /// Its number.
         id: QueueId,
@@ -45,7 +46,7 @@ pub enum Fact<'a> {
         name: Cow<'a, str>,
         /// How it treats its messages.
         #[serde(borrow)]
-        policy: QueuePolicy<'a>,
+        policy: first::QueuePolicy<'a>,
     },
     /// A queue went, with its messages and every binding to it.
     QueueDeleted {
@@ -219,6 +220,29 @@ pub enum Fact<'a> {
         ready_at: Time,
         /// The newest of its failed attempts.
         attempts: Cow<'a, [Attempt]>,
+    },
+    /// A queue came to be.
+    QueueMade {
+        /// Its number.
+        id: QueueId,
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// When.
+        at: Time,
+        /// How it treats its messages: what differs from the default.
+        #[serde(borrow)]
+        settings: Cow<'a, [QueueSetting<'a>]>,
+    },
+    /// A queue treats its messages otherwise from now on.
+    QueueAltered {
+        /// Which.
+        id: QueueId,
+        /// When.
+        at: Time,
+        /// All that differs from the default now.
+        #[serde(borrow)]
+        settings: Cow<'a, [QueueSetting<'a>]>,
     },
 }
 

@@ -71,6 +71,7 @@
 //! | `log` | records with dense offsets, held as the batches they came in |
 //! | `work` | which messages of a log are ready, leased, delayed: one by one |
 //! | `queue` `topic` `group` `exchange` | what is made of these |
+//! | `policy` | how a queue treats its messages |
 //! | `broker` and its modules | the handlers: each decides, and announces facts; `evolve` makes them true |
 //! | `timer` | the wheel that holds everything that is due later |
 //! | [`limits`] | a bound for everything that could grow |
@@ -93,6 +94,7 @@ mod map;
 mod murmur2;
 #[doc(hidden)]
 pub mod planted;
+mod policy;
 mod queue;
 mod record;
 mod refusal;
@@ -117,11 +119,15 @@ pub use id::{
 pub use input::Input;
 pub use limits::Limits;
 pub use murmur2::partition_of;
+pub use policy::first::QueuePolicy as FirstQueuePolicy;
+pub use policy::{
+    Backoff, Deduplication, Keep, Overflow, QueueKind, QueuePolicy, QueueSetting, Sameness,
+};
 pub use record::{Batch, Headers, Malformed, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Op, PROTOCOL, Pick, Position,
-    QueuePolicy, Request, Session, Start, Target,
+    Request, Session, Start, Target,
 };
 pub use time::{Span, Time};
 pub use view::{

@@ -41,6 +41,14 @@ pub const ROUTING_WORDS_MAX: usize = 32;
 pub const SUBSCRIPTIONS_MAX: usize = 64;
 /// The longest lease: twelve hours, as in SQS.
 pub const VISIBILITY_MAX: Span = Span::from_secs(12 * 60 * 60);
+/// The longest time to live of a message, and of a queue that nobody uses: 2^32 - 1 ms, as in
+/// RabbitMQ.
+pub const TTL_MAX: Span = Span::from_millis(u32::MAX as u64);
+/// The longest delay before a message is ready for the first time: as long as the longest time to
+/// live. SQS allows 15 minutes.
+pub const DELAY_MAX: Span = TTL_MAX;
+/// The longest that a message is remembered so that it is not stored twice. SQS has five minutes.
+pub const DEDUPLICATION_WINDOW_MAX: Span = Span::from_secs(24 * 60 * 60);
 /// The longest that a `Receive` or `Poll` waits. SQS allows 20 s; a minute serves Kafka's clients.
 pub const WAIT_MAX: Span = Span::from_secs(60);
 /// The longest session timeout of a group's member (Kafka's `group.max.session.timeout.ms`).

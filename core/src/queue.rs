@@ -5,7 +5,8 @@ use alloc::string::String;
 
 use crate::id::{ConsumerId, Offset, QueueId};
 use crate::log::Log;
-use crate::request::QueuePolicy;
+use crate::policy::QueuePolicy;
+use crate::time::Time;
 use crate::timer::TimerId;
 use crate::work::Work;
 
@@ -14,8 +15,11 @@ pub(crate) struct Queue {
     pub(crate) id: QueueId,
     pub(crate) name: String,
     pub(crate) policy: QueuePolicy<'static>,
+    pub(crate) made_at: Time,
     pub(crate) log: Log,
     pub(crate) work: Work,
+    /// Whether its policy is another than it was made with.
+    pub(crate) altered: bool,
     /// Consumers with credit left; who gets the next message is in front. Volatile.
     pub(crate) consumers: VecDeque<ConsumerId>,
     /// `Receive`s that wait, the oldest in front. Volatile.
@@ -27,13 +31,20 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(id: QueueId, name: String, policy: QueuePolicy<'static>) -> Queue {
+    pub(crate) fn new(
+        id: QueueId,
+        name: String,
+        made_at: Time,
+        policy: QueuePolicy<'static>,
+    ) -> Queue {
         Queue {
             id,
             name,
             policy,
+            made_at,
             log: Log::default(),
             work: Work::default(),
+            altered: false,
             consumers: VecDeque::new(),
             waiting: VecDeque::new(),
             acked: 0,

@@ -5,11 +5,12 @@ use alloc::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConsumerId, Generation, LeaseId, MemberId, Offset, Tag};
+use crate::policy::QueuePolicy;
 use crate::record::Records;
 use crate::time::{Span, Time};
 
 /// The version of the protocol that this build speaks.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// What a connection says first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -326,6 +327,17 @@ pub enum Op<'a> {
         #[serde(borrow)]
         leases: Cow<'a, [LeaseId]>,
     },
+    /// Gives a queue another policy (SQS's `SetQueueAttributes`): the whole of it, so what is not
+    /// named is as the default says. Whether it is FIFO, has priorities, keeps what is settled or
+    /// is exclusive does not change in a queue's life, and is refused. `Done`.
+    AlterQueue {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it treats its messages from now on.
+        #[serde(borrow)]
+        policy: QueuePolicy<'a>,
+    },
 }
 
 /// How an exchange routes, as in AMQP 0-9-1.
@@ -382,49 +394,6 @@ pub enum Target<'a> {
         #[serde(default)]
         partition: Option<u32>,
     },
-}
-
-/// How a queue treats its messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct QueuePolicy<'a> {
-    /// How long a delivery is leased before the message is ready again. 30 s, as in SQS.
-    pub visibility: Span,
-    /// After this many attempts a message is dead-lettered. None: never. Needs `dead_letter`,
-    /// since a message that failed would be lost otherwise.
-    pub deliveries_max: Option<u32>,
-    /// The queue that dead messages go to; it has to exist, and cannot be deleted while it is
-    /// named here.
-    pub dead_letter: Option<Cow<'a, str>>,
-    /// Unsettled messages it holds; a publish beyond is refused. None: the broker's limit.
-    pub messages_max: Option<u64>,
-    /// How long a failed attempt keeps a message from being ready again.
-    pub retry_delay: Span,
-}
-
-impl Default for QueuePolicy<'_> {
-    fn default() -> Self {
-        QueuePolicy {
-            visibility: crate::limits::VISIBILITY_DEFAULT,
-            deliveries_max: None,
-            dead_letter: None,
-            messages_max: None,
-            retry_delay: Span::ZERO,
-        }
-    }
-}
-
-impl QueuePolicy<'_> {
-    /// The same with a name of its own.
-    pub fn into_owned(self) -> QueuePolicy<'static> {
-        QueuePolicy {
-            visibility: self.visibility,
-            deliveries_max: self.deliveries_max,
-            dead_letter: self.dead_letter.map(|name| Cow::Owned(name.into_owned())),
-            messages_max: self.messages_max,
-            retry_delay: self.retry_delay,
-        }
-    }
 }
 
 /// Which messages to redrive.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, QueueId, TopicId,
 };
+use crate::policy::QueuePolicy;
 use crate::record::RawRecord;
-use crate::request::{Assignor, Destination, ExchangeKind, QueuePolicy};
+use crate::request::{Assignor, Destination, ExchangeKind};
 use crate::time::Time;
 
 /// An answer to an `Inspect` or a `Peek`.
@@ -99,6 +100,8 @@ pub struct QueueView {
     pub name: String,
     /// How it treats its messages.
     pub policy: QueuePolicy<'static>,
+    /// When it came to be.
+    pub made_at: Time,
     /// Messages that wait for a consumer.
     pub ready: u64,
     /// Messages in the hands of consumers.

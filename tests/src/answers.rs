@@ -118,7 +118,8 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Seek { .. }
         | Op::ResetOffsets { .. }
         | Op::DeleteGroup { .. }
-        | Op::Watch { .. } => "Done",
+        | Op::Watch { .. }
+        | Op::AlterQueue { .. } => "Done",
     })
 }
 

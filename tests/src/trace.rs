@@ -18,6 +18,7 @@ mod command;
 mod effects;
 mod names;
 mod play;
+mod policy;
 mod request;
 mod text;
 

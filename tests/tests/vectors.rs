@@ -93,12 +93,12 @@ macro_rules! variants {
 variants! {
     OPS Op: DeclareExchange DeleteExchange DeclareQueue DeleteQueue PurgeQueue CreateTopic
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
-        Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release;
+        Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release AlterQueue;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received Settled
         Joined Assigned Expelled Polled ReadDone Inspected Activity;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven GroupCreated
-        Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState;
+        Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused;

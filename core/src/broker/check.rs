@@ -66,7 +66,8 @@ impl Broker {
         }
         let max = queue.policy.deliveries_max.unwrap_or(u32::MAX);
         for (offset, slot) in queue.work.window() {
-            hold(slot.failed < max, || {
+            // A maximum that was lowered counts with the next attempt.
+            hold(slot.failed < max || queue.altered, || {
                 format!("queue {name}: message {offset} failed {} times of {max}", slot.failed)
             })?;
             if let State::Leased(holder) = slot.state {

@@ -4,17 +4,17 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{BUILT_IN, Broker, Refused, counted, shown, span_within, valid_name, within};
+use super::{BUILT_IN, Broker, Refused, counted, shown, valid_name, within};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Leads, words};
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, Tag, TopicId};
-use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, SETTLED_PER_FACT_MAX, VISIBILITY_MAX};
+use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, SETTLED_PER_FACT_MAX};
+use crate::policy::QueuePolicy;
 use crate::refusal::Code;
-use crate::request::{Destination, ExchangeKind, QueuePolicy};
-use crate::time::Span;
+use crate::request::{Destination, ExchangeKind};
 
 impl Broker {
     pub(super) fn declare_exchange(
@@ -77,32 +77,10 @@ impl Broker {
         valid_name("queue", name)?;
         self.valid_policy(name, &policy)?;
         self.room_for("queues", self.queues.len(), self.config.limits.queues_max)?;
-        self.record(Fact::QueueDeclared { id: self.next_queue, name: name.into(), policy }, out);
+        let (id, settings) = (self.next_queue, policy.settings().into());
+        self.record(Fact::QueueMade { id, name: name.into(), at: self.now, settings }, out);
         self.changed(out, || format!("queue {name} was declared"));
         Ok(())
-    }
-
-    fn valid_policy(&self, name: &str, policy: &QueuePolicy<'_>) -> Result<(), Refused> {
-        span_within("visibility", policy.visibility, Span::from_millis(1), VISIBILITY_MAX)?;
-        span_within("retry_delay", policy.retry_delay, Span::ZERO, VISIBILITY_MAX)?;
-        if let Some(max) = policy.deliveries_max {
-            within("deliveries_max", u64::from(max), 1, u64::from(u32::MAX))?;
-            if policy.dead_letter.is_none() {
-                return Err(Code::BadArgument.because(
-                    "deliveries_max needs a dead_letter queue: a message that failed so often \
-                     would be lost without one",
-                ));
-            }
-        }
-        if let Some(max) = policy.messages_max {
-            within("messages_max", max, 1, self.config.limits.queue_messages_max)?;
-        }
-        match &policy.dead_letter {
-            Some(to) if to == name => Err(Code::BadArgument
-                .because(format!("queue {name:?} cannot be its own dead-letter queue"))),
-            Some(to) => self.queue_named(to).map(drop),
-            None => Ok(()),
-        }
     }
 
     pub(super) fn delete_queue(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {

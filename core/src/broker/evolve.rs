@@ -12,6 +12,7 @@ use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
 use crate::planted::{Planted, planted};
+use crate::policy::QueuePolicy;
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord};
 use crate::time::Time;
@@ -19,7 +20,7 @@ use crate::timer::Due;
 use crate::topic::Topic;
 use crate::view::{Attempt, AttemptEnd};
 
-type Evolved = Result<(), Violation>;
+pub(super) type Evolved = Result<(), Violation>;
 
 impl Broker {
     pub(super) fn evolve(&mut self, fact: Fact<'_>) -> Evolved {
@@ -31,12 +32,7 @@ impl Broker {
             }
             Fact::ExchangeDeleted { name } => self.exchange_deleted(&name)?,
             Fact::QueueDeclared { id, name, policy } => {
-                let name = name.into_owned();
-                let is_new = !self.queue_names.contains_key(&name) && id >= self.next_queue;
-                fresh(is_new, &name)?;
-                self.next_queue = QueueId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
-                self.queue_names.insert(name.clone(), id);
-                self.queues.insert(id, Queue::new(id, name, policy.into_owned()));
+                self.queue_made(id, name, self.now, policy.into())?;
             }
             Fact::QueueDeleted { id } => self.queue_deleted(id)?,
             Fact::TopicCreated { id, name, partitions } => {
@@ -107,16 +103,20 @@ impl Broker {
                 let attempts = attempts.into_owned();
                 self.message_state(queue, offset, attempts_failed, ready_at, attempts)?;
             }
+            Fact::QueueMade { id, name, at, settings } => {
+                self.queue_made(id, name, at, QueuePolicy::of(&settings))?;
+            }
+            Fact::QueueAltered { id, at, settings } => self.queue_altered(id, at, &settings)?,
         }
         Ok(())
     }
 
     /// Time does not go back behind what is known to have happened.
-    fn saw(&mut self, at: Time) {
+    pub(super) fn saw(&mut self, at: Time) {
         self.now = self.now.max(at);
     }
 
-    fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
+    pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
         self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
     }
 
@@ -283,11 +283,11 @@ impl Broker {
 }
 
 /// A fact names something that is not there.
-fn broken(what: &str) -> Violation {
+pub(super) fn broken(what: &str) -> Violation {
     Violation(format!("a fact names what is not there: {what}"))
 }
 
 /// What comes to be was not there before, and has a number that was not given yet.
-fn fresh(is_new: bool, name: &str) -> Evolved {
+pub(super) fn fresh(is_new: bool, name: &str) -> Evolved {
     if is_new { Ok(()) } else { Err(Violation(format!("a fact makes {name:?}, which is there"))) }
 }

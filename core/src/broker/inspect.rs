@@ -98,6 +98,7 @@ impl Broker {
             id: queue.id,
             name: queue.name.clone(),
             policy: queue.policy.clone(),
+            made_at: queue.made_at,
             ready: queue.work.ready(end),
             leased: queue.work.leased(),
             delayed: queue.work.delayed(),

@@ -84,13 +84,7 @@ impl Broker {
             }
         }
         for queue in self.queues.values() {
-            put(Fact::QueueDeclared {
-                id: queue.id,
-                name: queue.name.as_str().into(),
-                policy: queue.policy.clone(),
-            });
-            put_log(Place::Queue(queue.id), &queue.log, &mut put);
-            put_work(queue, &mut put);
+            put_queue(queue, &mut put);
         }
         for (name, exchange) in &self.exchanges {
             for (pattern, leads) in exchange.bindings() {
@@ -144,6 +138,25 @@ impl Broker {
             Leads::Topic(id) => Destination::Topic(self.topic_name(*id).to_string().into()),
             Leads::Exchange(name) => Destination::Exchange(name.clone().into()),
         }
+    }
+}
+
+/// A queue that was altered is made anew as plain as it can have been and altered at the end, so
+/// that its messages keep what they got from the policy of their time.
+fn put_queue(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
+    let for_life = queue.policy.for_life();
+    let made = if queue.altered { &for_life } else { &queue.policy };
+    put(Fact::QueueMade {
+        id: queue.id,
+        name: queue.name.as_str().into(),
+        at: queue.made_at,
+        settings: made.settings().into(),
+    });
+    put_log(Place::Queue(queue.id), &queue.log, put);
+    put_work(queue, put);
+    if queue.altered {
+        let settings = queue.policy.settings().into();
+        put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
     }
 }
 

@@ -156,6 +156,7 @@ async fn declare(client: &mut Client, name: &str, policy: &Policy) -> Result<(),
             dead_letter: policy.dead_letter.as_deref().map(Into::into),
             messages_max: policy.messages_max,
             retry_delay: policy.retry_delay,
+            ..QueuePolicy::default()
         },
     };
     match client.done(op).await {

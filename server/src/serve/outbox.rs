@@ -250,7 +250,9 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::GroupDeleted { .. }
         | Fact::LogStarts { .. }
         | Fact::NumbersFrom { .. }
-        | Fact::MessageState { .. } => {}
+        | Fact::MessageState { .. }
+        | Fact::QueueMade { .. }
+        | Fact::QueueAltered { .. } => {}
     }
 }
 

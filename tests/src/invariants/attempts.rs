@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanlight_core::{DeathReason, Event, Fact, Offset, QueueId};
+use fanlight_core::{DeathReason, Event, Fact, Offset, QueueId, QueuePolicy};
 
 use super::{Invariant, Moment};
 
@@ -16,8 +16,10 @@ pub(super) struct Attempts {
 
 impl Attempts {
     fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
-        if let Fact::QueueDeclared { id, policy, .. } = fact {
-            self.deliveries_max.insert(*id, policy.deliveries_max.unwrap_or(u32::MAX));
+        if let Fact::QueueMade { id, settings, .. } | Fact::QueueAltered { id, settings, .. } = fact
+        {
+            let max = QueuePolicy::of(settings).deliveries_max;
+            self.deliveries_max.insert(*id, max.unwrap_or(u32::MAX));
         } else if let Fact::AttemptEnded { queue, offset, .. } = fact {
             let failed = self.failed.entry((*queue, *offset)).or_default();
             *failed += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fanlight_core::{Delivery, Event, Fact, Offset, QueueId, Span, Time};
+use fanlight_core::{Delivery, Event, Fact, Offset, QueueId, QueuePolicy, Span, Time};
 
 use super::{Invariant, Moment};
 
@@ -14,8 +14,9 @@ pub(super) struct Delays {
 
 impl Delays {
     fn fact(&mut self, fact: &Fact<'_>) {
-        if let Fact::QueueDeclared { id, policy, .. } = fact {
-            self.visibility.insert(*id, policy.visibility);
+        if let Fact::QueueMade { id, settings, .. } | Fact::QueueAltered { id, settings, .. } = fact
+        {
+            self.visibility.insert(*id, QueuePolicy::of(settings).visibility);
         } else if let Fact::AttemptEnded { queue, offset, ready_at, .. } = fact {
             self.ready_at.insert((*queue, *offset), *ready_at);
         }

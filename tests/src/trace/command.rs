@@ -1,6 +1,6 @@
 //! One line of a trace: when, who, and what.
 
-use fanlight_core::{ConnId, Limits, Session, Span};
+use fanlight_core::{ConnId, Limits, PROTOCOL, Session, Span};
 
 use super::text::{span, words};
 
@@ -50,7 +50,7 @@ pub(super) fn parse(line: &str) -> Result<(When, Command<'_>), String> {
             match words.next().ok_or("a connection, and nothing it does")? {
                 "open" => {
                     let client = words.next().ok_or("open as whom?")?.into();
-                    let protocol = words.next().map_or(Ok(1), str::parse);
+                    let protocol = words.next().map_or(Ok(PROTOCOL), str::parse);
                     let protocol = protocol.map_err(|_| "the protocol is a number")?;
                     Command::Open(conn, Session { protocol, client })
                 }

@@ -6,6 +6,7 @@ use fanlight_core::{
 };
 
 use super::names::Names;
+use super::policy::shown_policy;
 use super::text::{shown_record, shown_records, shown_span};
 
 /// The lines of an effect: one, and one more for each thing that an event lists.
@@ -35,7 +36,14 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
         Fact::ExchangeDeclared { name, kind } => format!("exchange-declared {name} {kind:?}"),
         Fact::ExchangeDeleted { name } => format!("exchange-deleted {name}"),
         Fact::QueueDeclared { id, name, policy } => {
-            format!("queue-declared {name} {id}{}", shown_policy(policy))
+            format!("queue-declared {name} {id}{}", shown_policy(&policy.clone().into()))
+        }
+        Fact::QueueMade { id, name, settings, at: _ } => {
+            format!("queue-declared {name} {id}{}", shown_policy(&QueuePolicy::of(settings)))
+        }
+        Fact::QueueAltered { id, settings, at: _ } => {
+            let policy = shown_policy(&QueuePolicy::of(settings));
+            format!("queue-altered {}{policy}", names.queue(*id))
         }
         Fact::QueueDeleted { id } => format!("queue-deleted {}", names.queue(*id)),
         Fact::TopicCreated { id, name, partitions } => {
@@ -86,23 +94,6 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             format!("only in snapshots: {fact:?}")
         }
     }
-}
-
-fn shown_policy(policy: &QueuePolicy<'_>) -> String {
-    let mut shown = format!(" visibility={}", shown_span(policy.visibility));
-    if let Some(max) = policy.deliveries_max {
-        shown += &format!(" deliveries-max={max}");
-    }
-    if let Some(queue) = &policy.dead_letter {
-        shown += &format!(" dead-letter={queue}");
-    }
-    if let Some(max) = policy.messages_max {
-        shown += &format!(" messages-max={max}");
-    }
-    if policy.retry_delay.0 > 0 {
-        shown += &format!(" retry-delay={}", shown_span(policy.retry_delay));
-    }
-    shown
 }
 
 fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {

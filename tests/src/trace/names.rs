@@ -20,7 +20,7 @@ impl Names {
     /// Takes note of an effect, before it is shown.
     pub(super) fn hear(&mut self, effect: &Effect<'_>) {
         if let Effect::Fact(fact) = effect {
-            if let Fact::QueueDeclared { id, name, .. } = fact {
+            if let Fact::QueueDeclared { id, name, .. } | Fact::QueueMade { id, name, .. } = fact {
                 self.queues.insert(*id, name.clone().into_owned());
             } else if let Fact::TopicCreated { id, name, .. } = fact {
                 self.topics.insert(*id, name.clone().into_owned());

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use fanlight_core::{
     Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, Generation, Inspect,
-    LeaseId, MemberId, Offset, Op, Pick, Position, QueuePolicy, Span, Start, Target, Time,
+    LeaseId, MemberId, Offset, Op, Pick, Position, Span, Start, Target, Time,
 };
 
 use super::names::Names;
+use super::policy::policy;
 use super::text::{add_record, span};
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 /// The words after a verb: those of the form `name=value` by name, the others in their order.
-struct Words<'t> {
+pub(super) struct Words<'t> {
     named: Vec<(&'t str, &'t str)>,
     plain: std::vec::IntoIter<&'t str>,
 }
@@ -26,19 +27,30 @@ impl<'t> Words<'t> {
         Words { named, plain: plain.into_iter() }
     }
 
-    fn take(&mut self, name: &str) -> Option<&'t str> {
+    pub(super) fn take(&mut self, name: &str) -> Option<&'t str> {
         let at = self.named.iter().position(|(n, _)| *n == name)?;
         let value = self.named.remove(at).1;
         Some(value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value))
     }
 
-    fn number<T: std::str::FromStr>(&mut self, name: &str) -> Parsed<Option<T>> {
+    pub(super) fn number<T: std::str::FromStr>(&mut self, name: &str) -> Parsed<Option<T>> {
         let Some(value) = self.take(name) else { return Ok(None) };
         value.parse().map(Some).map_err(|_| format!("{name}={value} is no number"))
     }
 
-    fn span(&mut self, name: &str) -> Parsed<Option<Span>> {
+    pub(super) fn span(&mut self, name: &str) -> Parsed<Option<Span>> {
         self.take(name).map(span).transpose()
+    }
+
+    /// Whether this word stands among those that are no `name=value`.
+    pub(super) fn flag(&mut self, word: &str) -> bool {
+        let at = self.plain.as_slice().iter().position(|other| *other == word);
+        let mut plain = self.plain.as_slice().to_vec();
+        if let Some(at) = at {
+            plain.remove(at);
+            self.plain = plain.into_iter();
+        }
+        at.is_some()
     }
 
     /// The next word that is no `name=value`.
@@ -99,14 +111,13 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
         "delete-exchange" => Op::DeleteExchange { name: words.name("the exchange")? },
         "queue" => {
             let name = words.name("the queue")?;
-            let policy = QueuePolicy {
-                visibility: words.span("visibility")?.unwrap_or(QueuePolicy::default().visibility),
-                deliveries_max: words.number("deliveries-max")?,
-                dead_letter: words.take("dead-letter").map(Cow::from),
-                messages_max: words.number("messages-max")?,
-                retry_delay: words.span("retry-delay")?.unwrap_or_default(),
-            };
+            let policy = policy(words)?;
             Op::DeclareQueue { name, policy }
+        }
+        "alter-queue" => {
+            let name = words.name("the queue")?;
+            let policy = policy(words)?;
+            Op::AlterQueue { name, policy }
         }
         "delete-queue" => Op::DeleteQueue { name: words.name("the queue")? },
         "purge" => Op::PurgeQueue { name: words.name("the queue")? },

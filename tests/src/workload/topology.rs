@@ -48,7 +48,7 @@ impl Workload {
     }
 
     pub(super) fn topology(&mut self) -> Op<'static> {
-        match self.dice.weighted(&[25, 15, 15, 25, 3, 3, 2, 5, 2, 2]) {
+        match self.dice.weighted(&[25, 15, 15, 25, 3, 3, 2, 5, 2, 2, 6]) {
             0 => {
                 let name = self.queue();
                 self.declare_queue(name)
@@ -67,7 +67,11 @@ impl Workload {
             6 => Op::DeleteExchange { name: self.exchange().into() },
             7 => self.unbind(),
             8 => Op::PurgeQueue { name: self.queue().into() },
-            _ => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
+            9 => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
+            _ => {
+                let name = self.queue();
+                Op::AlterQueue { name: name.into(), policy: self.policy(name) }
+            }
         }
     }
 
@@ -98,6 +102,10 @@ impl Workload {
     }
 
     fn declare_queue(&mut self, name: &'static str) -> Op<'static> {
+        Op::DeclareQueue { name: name.into(), policy: self.policy(name) }
+    }
+
+    fn policy(&mut self, name: &'static str) -> QueuePolicy<'static> {
         let mut policy = QueuePolicy::default();
         if name != "dead" {
             policy.visibility = *self.dice.pick(&[Span::from_millis(100), Span::from_secs(1)]);
@@ -108,7 +116,7 @@ impl Workload {
             policy.retry_delay = *self.dice.pick(&[Span::ZERO, Span::from_millis(50)]);
             policy.messages_max = *self.dice.pick(&[None, None, Some(5)]);
         }
-        Op::DeclareQueue { name: name.into(), policy }
+        policy
     }
 
     fn declare_exchange(&mut self, name: &'static str) -> Op<'static> {

@@ -40,8 +40,8 @@ pub(crate) fn topology() -> Vec<Op<'static>> {
         visibility: VISIBILITY,
         deliveries_max: Some(DELIVERIES_MAX),
         dead_letter: Some(DEAD.into()),
-        messages_max: None,
         retry_delay: RETRY_DELAY,
+        ..QueuePolicy::default()
     };
     let bind = |to| Op::Bind { exchange: EXCHANGE.into(), to, pattern: PATTERN.into() };
     vec![
