@@ -181,7 +181,7 @@ pub struct Assignment<'a> {
     pub position: Offset,
 }
 
-/// Consecutive records of one partition.
+/// Records of one partition, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fetched<'a> {
@@ -192,9 +192,22 @@ pub struct Fetched<'a> {
     pub partition: u32,
     /// The offset of the first record.
     pub base: Offset,
-    /// When they were appended.
+    /// The offset of each record; empty where they are dense from `base` on. There are gaps where
+    /// records were compacted away, or are not shown because their transaction was aborted.
+    #[serde(borrow)]
+    pub offsets: Cow<'a, [Offset]>,
+    /// When the first was appended.
     pub appended_at: Time,
     /// The records.
     #[serde(borrow)]
     pub records: Records<'a>,
+    /// Where to read on: after the last record and what is missing behind it.
+    pub next: Offset,
+}
+
+impl Fetched<'_> {
+    /// The offset of the record at this index of the batch.
+    pub fn offset(&self, index: u32) -> Offset {
+        self.offsets.get(index as usize).copied().unwrap_or(self.base.plus(u64::from(index)))
+    }
 }

@@ -126,8 +126,8 @@ pub use policy::{
 pub use record::{Batch, Headers, Malformed, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
-    Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Op, PROTOCOL, Pick, Position,
-    Request, Session, Start, Target,
+    Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Isolation, Op, PROTOCOL, Pick,
+    Position, Request, Session, Start, Target,
 };
 pub use time::{Span, Time};
 pub use view::{

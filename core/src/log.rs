@@ -1,54 +1,84 @@
-//! A log: records with dense offsets, held as the batches they came in.
+//! A log: records with rising offsets, held as the batches they came in.
+//!
+//! Offsets are dense as they are given out. Later a log may have gaps: compaction takes single
+//! records away, retention the oldest batches; and what an aborted transaction wrote is not shown
+//! to those who read only what was committed.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::id::Offset;
 use crate::record::{Batch, Records};
+use crate::request::Isolation;
+use crate::set::Set;
 use crate::time::Time;
 
-/// Records with dense offsets. Those of a queue are released one by one as they are settled; a
+mod segment;
+
+pub(crate) use segment::Segment;
+
+/// Records with rising offsets. Those of a queue are released one by one as they are settled; a
 /// batch's memory goes when its last record is released.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
+    floor: u64,
     end: u64,
     bytes: u64,
     dead: usize,
     segments: VecDeque<Segment>,
+    /// Where open transactions began to write, and their producers.
+    open: Set<(u64, u64)>,
+    /// What aborted transactions wrote, from and to, in order; neighbours are one.
+    aborted: Vec<(u64, u64)>,
 }
 
+/// What is asked of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) from: Offset,
+    pub(crate) records_max: u32,
+    /// Of records, after the first.
+    pub(crate) bytes_max: usize,
+    pub(crate) isolation: Isolation,
+}
+
+/// Records that were read: those of `offsets`, or, where that is empty, dense from `base` on.
 #[derive(Clone, Debug)]
-pub(crate) struct Segment {
-    pub(crate) base: u64,
-    pub(crate) count: u32,
-    pub(crate) at: Time,
-    /// How many records are not released.
-    live: u32,
-    /// None once the last was released.
-    records: Option<Records<'static>>,
-}
-
-impl Segment {
-    fn end(&self) -> u64 {
-        self.base + u64::from(self.count)
-    }
-
-    pub(crate) fn records(&self) -> Option<&Records<'static>> {
-        self.records.as_ref()
-    }
+pub(crate) struct Run<'a> {
+    pub(crate) base: Offset,
+    pub(crate) offsets: Vec<Offset>,
+    /// When the first was appended.
+    pub(crate) appended_at: Time,
+    pub(crate) records: Records<'a>,
+    /// Where to read on.
+    pub(crate) next: Offset,
 }
 
 /// Dead segments between live ones are swept out when there are so many, and more than half.
 const SWEEP_MIN: usize = 64;
 
 impl Log {
-    /// The offset of the oldest record that is held, or the end.
+    /// The oldest offset that can be read, or the end. Gaps may follow it.
     pub(crate) fn start(&self) -> Offset {
-        Offset(self.segments.front().map_or(self.end, |segment| segment.base))
+        Offset(self.floor)
     }
 
     /// The offset that the next record gets.
     pub(crate) fn end(&self) -> Offset {
         Offset(self.end)
+    }
+
+    /// The last stable offset: before it every transaction has ended.
+    pub(crate) fn stable_end(&self) -> Offset {
+        Offset(self.open.iter().next().map_or(self.end, |(first, _)| first))
+    }
+
+    /// Where a reader finds the end.
+    pub(crate) fn end_for(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::Uncommitted => self.end(),
+            Isolation::Committed => self.stable_end(),
+        }
     }
 
     /// Bytes of the batches that are held.
@@ -58,29 +88,48 @@ impl Log {
 
     pub(crate) fn append(&mut self, at: Time, records: Records<'static>) {
         let count = records.count();
-        self.bytes += records.as_bytes().len() as u64;
-        self.segments.push_back(Segment {
+        self.push(Segment {
             base: self.end,
             count,
             at,
             live: count,
+            latest: Time::ZERO,
+            kept: None,
             records: Some(records),
         });
-        self.end += u64::from(count);
     }
 
-    /// Lets an empty log go on from `next`.
+    fn push(&mut self, mut segment: Segment) {
+        let before = self.segments.back().map_or(Time::ZERO, |last| last.latest);
+        segment.latest = before.max(segment.newest());
+        self.bytes += segment.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
+        self.end = segment.end();
+        self.segments.push_back(segment);
+    }
+
+    /// Lets a queue's log go on from `next`; if it is empty, it starts there.
     pub(crate) fn skip_to(&mut self, next: Offset) {
+        self.leave_gap(next);
+        if self.segments.is_empty() {
+            self.floor = self.end;
+        }
+    }
+
+    /// Lets the log go on from `next`; what is between is a gap.
+    pub(crate) fn leave_gap(&mut self, next: Offset) {
         self.end = self.end.max(next.0);
     }
 
+    /// The first batch that ends after `offset`.
+    fn reaching(&self, offset: u64) -> usize {
+        match self.segments.front() {
+            Some(first) if offset < first.end() => 0,
+            _ => self.segments.partition_point(|segment| segment.end() <= offset),
+        }
+    }
+
     fn position(&self, offset: Offset) -> Option<usize> {
-        let first = self.segments.front()?;
-        let index = if offset.0 < first.end() {
-            0
-        } else {
-            self.segments.partition_point(|segment| segment.end() <= offset.0)
-        };
+        let index = self.reaching(offset.0);
         (self.segments.get(index)?.base <= offset.0).then_some(index)
     }
 
@@ -88,7 +137,7 @@ impl Log {
     pub(crate) fn find(&self, offset: Offset) -> Option<(&Segment, u32)> {
         let segment = &self.segments[self.position(offset)?];
         segment.records.as_ref()?;
-        Some((segment, (offset.0 - segment.base) as u32))
+        Some((segment, segment.index(offset)?))
     }
 
     /// Gives up one record of a queue's log; it has not been given up before.
@@ -102,6 +151,11 @@ impl Log {
         let records = segment.records.take().expect("a batch with a live record is held");
         self.bytes -= records.as_bytes().len() as u64;
         self.dead += 1;
+        self.sweep();
+        self.floor = self.segments.front().map_or(self.end, |segment| segment.base);
+    }
+
+    fn sweep(&mut self) {
         while self.segments.front().is_some_and(|segment| segment.live == 0) {
             self.segments.pop_front();
             self.dead -= 1;
@@ -112,50 +166,187 @@ impl Log {
         }
     }
 
-    /// A run of records from `from` on: at most so many records, and, after the first, so many
-    /// bytes. Whole batches are handed on as they are.
-    pub(crate) fn read(
-        &self,
-        from: Offset,
-        records_max: u32,
-        bytes_max: usize,
-    ) -> Option<(Offset, Time, Records<'_>)> {
-        let from = from.max(self.start());
-        let mut index = self.position(from)?;
-        let first = &self.segments[index];
-        let skip = (from.0 - first.base) as u32;
-        let records = first.records.as_ref()?;
-        let whole = first.count - skip;
-        let last = index + 1 == self.segments.len();
-        if skip == 0
-            && whole <= records_max
-            && records.as_bytes().len() <= bytes_max
-            && (last || whole >= records_max / 2)
-        {
-            return Some((from, first.at, records.clone()));
+    /// A producer's transaction begins to write at this offset, or has begun before: until it
+    /// [ends](Log::close) nothing from there on is stable.
+    pub(crate) fn open_at(&mut self, producer: u64, first: Offset) {
+        if !self.open.iter().any(|(_, by)| by == producer) {
+            self.open.insert((first.0, producer));
         }
-        let mut batch = Batch::new();
-        let mut skip = skip;
-        'run: while let Some(segment) = self.segments.get(index) {
-            let Some(records) = segment.records.as_ref() else { break };
-            for at in skip..segment.count {
-                let record = records.raw(at).expect("the segment has so many records");
-                let full = batch.record_bytes() + record.as_bytes().len() > bytes_max;
-                if batch.len() as u32 >= records_max || (full && !batch.is_empty()) {
-                    break 'run;
-                }
-                batch.push_raw(record.as_bytes());
-            }
-            skip = 0;
-            index += 1;
-        }
-        batch.finish().map(|records| (from, first.at, records))
     }
 
-    /// The first offset whose batch came at `at` or later; the end if none did.
+    /// The producer's transaction ended.
+    pub(crate) fn close(&mut self, producer: u64) {
+        let open = self.open.iter().find(|(_, by)| *by == producer);
+        open.map(|open| self.open.remove(open));
+    }
+
+    /// What lies here, whole batches, was written by a transaction that was aborted.
+    pub(crate) fn hide(&mut self, base: Offset, count: u64) {
+        let (mut from, mut to) = (base.0, base.0 + count);
+        let first = self.aborted.partition_point(|(_, end)| *end < from);
+        let after = self.aborted.partition_point(|(begin, _)| *begin <= to);
+        if first < after {
+            from = from.min(self.aborted[first].0);
+            to = to.max(self.aborted[after - 1].1);
+        }
+        self.aborted.splice(first..after, [(from, to)]);
+    }
+
+    /// What aborted transactions wrote: the first offset of each run, and how many follow.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = (Offset, u64)> + '_ {
+        self.aborted.iter().map(|(from, to)| (Offset(*from), to - from))
+    }
+
+    /// Where the aborted run that holds this offset ends.
+    fn past_aborted(&self, offset: u64) -> Option<u64> {
+        let run = self.aborted.partition_point(|(_, to)| *to <= offset);
+        self.aborted.get(run).filter(|(from, _)| *from <= offset).map(|(_, to)| *to)
+    }
+
+    /// Whether an aborted transaction wrote this.
+    pub(crate) fn is_hidden(&self, offset: Offset) -> bool {
+        self.past_aborted(offset.0).is_some()
+    }
+
+    /// Takes away all before `start`; a batch goes when all of it is before.
+    pub(crate) fn trim(&mut self, start: Offset) {
+        self.floor = self.floor.max(start.0);
+        while let Some(first) = self.segments.front() {
+            if first.end() > self.floor && first.live > 0 {
+                break;
+            }
+            self.dead -= usize::from(first.live == 0);
+            self.bytes -= first.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
+            self.segments.pop_front();
+        }
+        self.aborted.retain(|(_, to)| *to > self.floor);
+        self.mend_latest();
+    }
+
+    /// The newest timestamp so far no longer counts what went from the front.
+    fn mend_latest(&mut self) {
+        let mut latest = Time::ZERO;
+        for segment in self.segments.iter_mut() {
+            latest = latest.max(segment.newest());
+            if latest >= segment.latest {
+                return;
+            }
+            segment.latest = latest;
+        }
+    }
+
+    /// Takes single records away: their offsets, rising.
+    pub(crate) fn remove(&mut self, offsets: &[Offset]) {
+        let mut rest = offsets;
+        while let Some(first) = rest.first() {
+            let index = self.position(*first).expect("a record that is removed is held");
+            let segment = &mut self.segments[index];
+            let (here, after) = rest.split_at(rest.partition_point(|o| o.0 < segment.end()));
+            let bytes = |s: &Segment| s.records().map_or(0, |r| r.as_bytes().len() as u64);
+            self.bytes -= bytes(segment);
+            segment.remove(here);
+            self.bytes += bytes(segment);
+            self.dead += usize::from(segment.live == 0);
+            rest = after;
+        }
+        self.sweep();
+    }
+
+    /// A run of records from `from` on: at most so many records, and, after the first, so many
+    /// bytes. Whole batches are handed on as they are.
+    pub(crate) fn read(&self, ask: Ask) -> Option<Run<'_>> {
+        let from = ask.from.0.max(self.floor);
+        let (index, skip) = self.first(from, ask.isolation)?;
+        let first = &self.segments[index];
+        let records = first.records.as_ref()?;
+        let last = index + 1 == self.segments.len();
+        let whole = first.readable();
+        if skip == 0
+            && whole <= ask.records_max
+            && (last || whole >= ask.records_max / 2)
+            && records.as_bytes().len() <= ask.bytes_max
+            && first.is_whole(records)
+        {
+            let offsets = match first.kept() {
+                None => Vec::new(),
+                Some(_) => first.left().map(|(offset, _)| offset).collect(),
+            };
+            return Some(Run {
+                base: first.nth(0).0,
+                offsets,
+                appended_at: first.at,
+                records: records.clone(),
+                next: Offset(first.end()),
+            });
+        }
+        self.gather(ask, index, skip)
+    }
+
+    /// The first batch with a record that may be read, and how many of its records come before.
+    fn first(&self, from: u64, isolation: Isolation) -> Option<(usize, u32)> {
+        let stop = self.end_for(isolation).0;
+        let mut index = self.reaching(from);
+        loop {
+            let segment = self.segments.get(index)?;
+            if segment.base >= stop {
+                return None;
+            }
+            let hidden = match isolation {
+                Isolation::Committed => self.past_aborted(segment.base),
+                Isolation::Uncommitted => None,
+            };
+            let skip = segment.before(from);
+            match hidden {
+                Some(past) => index = self.reaching(past),
+                None if segment.records.is_some() && skip < segment.readable() => {
+                    return Some((index, skip));
+                }
+                None => index += 1,
+            }
+        }
+    }
+
+    /// Copies records of several batches, or a part of one, together.
+    fn gather(&self, ask: Ask, mut index: usize, mut skip: u32) -> Option<Run<'_>> {
+        let mut batch = Batch::new();
+        let (base, _) = self.segments[index].nth(skip);
+        let appended_at = self.segments[index].at;
+        let mut offsets = Vec::new();
+        let mut next = base;
+        'run: loop {
+            let segment = &self.segments[index];
+            let records = segment.records.as_ref().expect("first gives batches that are held");
+            for nth in skip..segment.readable() {
+                let (offset, at) = segment.nth(nth);
+                let record = records.raw(at).expect("the segment has so many records");
+                let full = batch.record_bytes() + record.as_bytes().len() > ask.bytes_max;
+                if batch.len() as u32 >= ask.records_max || (full && !batch.is_empty()) {
+                    break 'run;
+                }
+                if offset != next && offsets.is_empty() {
+                    offsets.extend((0..batch.len() as u64).map(|n| base.plus(n)));
+                }
+                if !offsets.is_empty() {
+                    offsets.push(offset);
+                }
+                next = offset.plus(1);
+                batch.push_raw(record.as_bytes());
+            }
+            let Some(more) = self.first(segment.end(), ask.isolation) else {
+                next = Offset(segment.end());
+                break;
+            };
+            (index, skip) = more;
+        }
+        batch.finish().map(|records| Run { base, offsets, appended_at, records, next })
+    }
+
+    /// The first record whose timestamp is `at` or later; the end if there is none.
     pub(crate) fn since(&self, at: Time) -> Offset {
-        let index = self.segments.partition_point(|segment| segment.at < at);
-        Offset(self.segments.get(index).map_or(self.end, |segment| segment.base))
+        let index = self.segments.partition_point(|segment| segment.latest < at);
+        // More than one batch is looked through only where the newest of one was compacted away.
+        let found = self.segments.range(index..).find_map(|s| s.since(at, self.start()));
+        found.unwrap_or(self.end())
     }
 
     /// The batches that are held.
@@ -174,12 +365,27 @@ impl Log {
             if (segment.live == 0) != segment.records.is_none() {
                 return Some("a batch is held without a live record, or the reverse");
             }
+            if segment
+                .kept()
+                .is_some_and(|kept| !kept.is_sorted() || kept.len() != segment.live as usize)
+            {
+                return Some("the records that are left of a batch are miscounted");
+            }
             from = segment.end();
             bytes += segment.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
         }
-        if from > self.end {
-            return Some("a batch lies beyond the end");
+        if from > self.end || self.floor > self.end {
+            return Some("a batch, or the start, lies beyond the end");
+        }
+        if self.segments.front().is_some_and(|first| first.end() <= self.floor) {
+            return Some("a batch lies before the start");
+        }
+        if !self.aborted.windows(2).all(|two| two[0].1 < two[1].0) {
+            return Some("aborted runs are out of order");
         }
         (bytes != self.bytes).then_some("the bytes are not the sum of the batches'")
     }
 }
+
+#[cfg(test)]
+mod tests;

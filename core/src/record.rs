@@ -262,7 +262,11 @@ fn encode<'h>(
 
 /// A batch of records in its encoding: borrowed, or shared without a copy.
 #[derive(Clone)]
-pub struct Records<'a>(Chunk<'a>);
+pub struct Records<'a> {
+    chunk: Chunk<'a>,
+    /// Every flag that one of its records has, so that most questions need no look at them.
+    flags: u8,
+}
 
 #[derive(Clone)]
 enum Chunk<'a> {
@@ -273,38 +277,39 @@ enum Chunk<'a> {
 impl<'a> Records<'a> {
     /// Checks that `bytes` are a batch, and every record in it.
     pub fn parse(bytes: &'a [u8]) -> Result<Records<'a>, Malformed> {
-        check(bytes)?;
-        Ok(Records(Chunk::Borrowed(bytes)))
+        let flags = check(bytes)?;
+        Ok(Records { chunk: Chunk::Borrowed(bytes), flags })
     }
 
     /// The same for bytes that are shared; keeping the batch then copies nothing.
     pub fn parse_shared(bytes: Bytes) -> Result<Records<'static>, Malformed> {
-        check(&bytes)?;
-        Ok(Records(Chunk::Shared(bytes)))
+        let flags = check(&bytes)?;
+        Ok(Records { chunk: Chunk::Shared(bytes), flags })
     }
 
     /// If this batch was borrowed from within `frame`, share `frame`'s memory instead, so that
     /// keeping the batch copies nothing.
     pub fn share_with(&mut self, frame: &Bytes) {
-        if let Chunk::Borrowed(bytes) = self.0 {
+        if let Chunk::Borrowed(bytes) = self.chunk {
             let (from, start) = (bytes.as_ptr() as usize, frame.as_ptr() as usize);
             if from >= start && from + bytes.len() <= start + frame.len() {
-                self.0 = Chunk::Shared(frame.slice_ref(bytes));
+                self.chunk = Chunk::Shared(frame.slice_ref(bytes));
             }
         }
     }
 
     /// The batch with memory of its own or shared, for keeping.
     pub fn to_shared(&self) -> Records<'static> {
-        Records(Chunk::Shared(match &self.0 {
+        let chunk = Chunk::Shared(match &self.chunk {
             Chunk::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
             Chunk::Shared(bytes) => bytes.clone(),
-        }))
+        });
+        Records { chunk, flags: self.flags }
     }
 
     /// The bytes it is encoded as.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
+        match &self.chunk {
             Chunk::Borrowed(bytes) => bytes,
             Chunk::Shared(bytes) => bytes,
         }
@@ -335,8 +340,21 @@ impl<'a> Records<'a> {
         (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)
     }
 
+    /// Whether a record of it has a timestamp of its own.
+    pub(crate) fn have_timestamps(&self) -> bool {
+        self.flags & TIMESTAMP != 0
+    }
+
+    /// Whether a record of it has a key.
+    pub(crate) fn have_keys(&self) -> bool {
+        self.flags & KEY != 0
+    }
+
     /// Headers of the record with the most.
     pub fn headers_max(&self) -> usize {
+        if self.flags & HEADERS == 0 {
+            return 0;
+        }
         let with_headers = (0..self.count()).filter_map(|i| self.slice(i));
         let with_headers = with_headers.filter(|bytes| bytes[0] & HEADERS != 0);
         with_headers
@@ -395,21 +413,23 @@ fn word(bytes: &[u8], index: usize) -> u32 {
     u32::from_le_bytes(bytes[4 * index..4 * index + 4].try_into().expect("four bytes"))
 }
 
-fn check(bytes: &[u8]) -> Result<(), Malformed> {
+/// Checks a batch; gives the flags that its records have.
+fn check(bytes: &[u8]) -> Result<u8, Malformed> {
     let mut reader = Reader(bytes);
     let count = reader.u32()?;
     if count == 0 || count > BATCH_RECORDS_MAX {
         return Err(Malformed::Count);
     }
     let mut ends = Reader(reader.take(4 * count)?);
-    let mut from = 0;
+    let (mut from, mut flags) = (0, 0);
     for _ in 0..count {
         let end = ends.u32()?;
-        let record = end.checked_sub(from).ok_or(Malformed::Ends)?;
-        parse(reader.take(record)?)?;
+        let record = reader.take(end.checked_sub(from).ok_or(Malformed::Ends)?)?;
+        parse(record)?;
+        flags |= record[0];
         from = end;
     }
-    if reader.0.is_empty() { Ok(()) } else { Err(Malformed::Ends) }
+    if reader.0.is_empty() { Ok(flags) } else { Err(Malformed::Ends) }
 }
 
 /// Builds a batch, record by record.
@@ -417,6 +437,7 @@ fn check(bytes: &[u8]) -> Result<(), Malformed> {
 pub struct Batch {
     ends: Vec<u32>,
     records: Vec<u8>,
+    flags: u8,
 }
 
 impl Batch {
@@ -451,7 +472,10 @@ impl Batch {
         let before = self.records.len();
         let added = encode(&mut self.records, key, headers, timestamp, body);
         match added {
-            Ok(()) => self.ends.push(self.records.len() as u32),
+            Ok(()) => {
+                self.ends.push(self.records.len() as u32);
+                self.flags |= self.records[before];
+            }
             Err(_) => self.records.truncate(before),
         }
         added
@@ -465,6 +489,7 @@ impl Batch {
 
     /// Adds a record that is encoded already and was checked.
     pub(crate) fn push_raw(&mut self, record: &[u8]) -> &mut Batch {
+        self.flags |= record[0];
         self.records.extend_from_slice(record);
         self.ends.push(self.records.len() as u32);
         self
@@ -481,6 +506,6 @@ impl Batch {
             bytes.extend_from_slice(&end.to_le_bytes());
         }
         bytes.extend_from_slice(&self.records);
-        Some(Records(Chunk::Shared(bytes.into())))
+        Some(Records { chunk: Chunk::Shared(bytes.into()), flags: self.flags })
     }
 }

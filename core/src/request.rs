@@ -440,6 +440,17 @@ pub enum Start {
     Latest,
 }
 
+/// Which records a reader of a topic sees (Kafka's `isolation.level`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Isolation {
+    /// All of them, as they come.
+    #[default]
+    Uncommitted,
+    /// Those before the last stable offset, without what aborted transactions wrote.
+    Committed,
+}
+
 /// How partitions are shared out among a group's members, by the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

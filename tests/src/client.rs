@@ -81,8 +81,7 @@ impl Client {
         };
         for fetched in batches {
             let partition = (fetched.topic.clone().into_owned(), fetched.partition);
-            let next = fetched.base.plus(u64::from(fetched.records.count()));
-            reader.positions.insert(partition, next);
+            reader.positions.insert(partition, fetched.next);
         }
     }
 }

@@ -262,7 +262,7 @@ impl Broker {
         }
         match place {
             Place::Queue(id) => self.queue(id)?.skip_to(next),
-            Place::Partition(..) => self.log(place)?.skip_to(next),
+            Place::Partition(..) => self.log(place)?.leave_gap(next),
         }
         Ok(())
     }

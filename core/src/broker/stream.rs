@@ -11,10 +11,10 @@ use crate::event::{Event, Fetched};
 use crate::group::Partition;
 use crate::id::{ConnId, GroupId, MemberId, Offset, Tag, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, WAIT_MAX};
-use crate::log::Log;
+use crate::log::{Ask, Log, Run};
 use crate::planted::{Planted, planted};
 use crate::refusal::Code;
-use crate::request::Position;
+use crate::request::{Isolation, Position};
 use crate::time::Span;
 
 impl Broker {
@@ -32,14 +32,10 @@ impl Broker {
         let log = &self.topics[&id].partitions[partition as usize];
         let from = resolve(log, from)?;
         let (start, end) = (log.start(), log.end());
-        let batch = log.read(from, records_max, self.config.limits.batch_bytes_max as usize);
-        let batch = batch.map(|(base, appended_at, records)| Fetched {
-            topic: self.topic_name(id).into(),
-            partition,
-            base,
-            appended_at,
-            records,
-        });
+        let bytes_max = self.config.limits.batch_bytes_max as usize;
+        let isolation = Isolation::Uncommitted;
+        let batch = log.read(Ask { from, records_max, bytes_max, isolation });
+        let batch = batch.map(|run| fetched(self.topic_name(id), partition, run));
         self.tell(conn, Event::ReadDone { tag, start, end, batch }, out);
         Ok(())
     }
@@ -101,23 +97,18 @@ impl Broker {
         let before = group.owned_by(member).filter(|(p, _)| Some(*p) <= polled);
         for (partition, owned) in after.chain(before) {
             let log = &self.topics[&partition.0].partitions[partition.1 as usize];
-            let Some((base, appended_at, records)) = log.read(owned.position, room, bytes) else {
+            let isolation = Isolation::Uncommitted;
+            let (from, records_max, bytes_max) = (owned.position, room, bytes);
+            let Some(run) = log.read(Ask { from, records_max, bytes_max, isolation }) else {
                 continue;
             };
-            if !batches.is_empty() && records.as_bytes().len() > bytes {
+            if !batches.is_empty() && run.records.as_bytes().len() > bytes {
                 break;
             }
-            let count = records.count();
-            moved.push((partition, base, base.plus(u64::from(count))));
-            room -= count;
-            bytes = bytes.saturating_sub(records.as_bytes().len());
-            batches.push(Fetched {
-                topic: self.topic_name(partition.0).into(),
-                partition: partition.1,
-                base,
-                appended_at,
-                records,
-            });
+            moved.push((partition, run.base, run.next));
+            room -= run.records.count();
+            bytes = bytes.saturating_sub(run.records.as_bytes().len());
+            batches.push(fetched(self.topic_name(partition.0), partition.1, run));
             if room == 0 || bytes == 0 {
                 break;
             }
@@ -183,6 +174,12 @@ impl Broker {
             self.renew_session(group, member);
         }
     }
+}
+
+fn fetched<'a>(topic: &'a str, partition: u32, run: Run<'a>) -> Fetched<'a> {
+    let Run { base, offsets, appended_at, records, next } = run;
+    let (topic, offsets) = (topic.into(), offsets.into());
+    Fetched { topic, partition, base, offsets, appended_at, records, next }
 }
 
 /// The offset that a position stands for.

@@ -200,7 +200,7 @@ async fn read(
         if let Event::ReadDone { batch: Some(batch), .. } = frame.event()? {
             let count = u64::from(batch.records.count());
             messages += count;
-            from = Position::At(batch.base.plus(count));
+            from = Position::At(batch.next);
             bar.inc(count);
             waits.push(at.elapsed());
         } else if options.together {

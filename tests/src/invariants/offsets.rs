@@ -17,7 +17,8 @@ pub(super) struct Offsets {
 
 impl Offsets {
     fn fetched(&mut self, fetched: &Fetched<'_>) -> Result<(), String> {
-        for (record, at) in fetched.records.iter().zip(fetched.base.0..) {
+        for (record, index) in fetched.records.iter().zip(0..) {
+            let at = fetched.offset(index).0;
             let key = (fetched.topic.clone().into_owned(), fetched.partition, at);
             let before = self.read.entry(key).or_insert_with(|| record.body.to_vec());
             if before != record.body {

@@ -167,8 +167,14 @@ fn shown_deliveries(deliveries: &[Delivery<'_>], names: &Names) -> Vec<String> {
 }
 
 fn shown_fetched(fetched: &Fetched<'_>) -> String {
-    let Fetched { topic, partition, base, records, appended_at: _ } = fetched;
-    format!("{topic}/{partition}@{base}: {}", shown_records(records))
+    let Fetched { topic, partition, base, offsets, records, appended_at: _, next } = fetched;
+    let at = match offsets.is_empty() {
+        true => base.to_string(),
+        false => offsets.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    };
+    let last = fetched.offset(records.count() - 1);
+    let next = if last.plus(1) == *next { String::new() } else { format!(" next={next}") };
+    format!("{topic}/{partition}@{at}: {}{next}", shown_records(records))
 }
 
 fn shown_view(view: &View<'_>) -> Vec<String> {

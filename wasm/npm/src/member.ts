@@ -33,7 +33,7 @@ export class StreamRecord extends BrokerRecord {
     readonly topic: string;
     readonly partition: number;
     readonly offset: bigint;
-    /** When the broker appended it. */
+    /** When the broker appended it, or the first of the records that were read with it. */
     readonly appendedAtMs: number;
 
     /** @internal */
@@ -41,7 +41,7 @@ export class StreamRecord extends BrokerRecord {
         super(record);
         this.topic = from.topic;
         this.partition = from.partition;
-        this.offset = from.base + BigInt(index);
+        this.offset = from.offsets[index] ?? from.base + BigInt(index);
         this.appendedAtMs = toMs(from.appendedAt);
     }
 }

@@ -44,8 +44,12 @@ export interface WireFetched {
     topic: string;
     partition: number;
     base: bigint;
+    /** Of each record; empty where they are dense from `base` on. */
+    offsets: bigint[];
     appendedAt: bigint;
     records: WireRecord[];
+    /** Where to read on. */
+    next: bigint;
 }
 
 export interface WireAppend {

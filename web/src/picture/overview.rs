@@ -256,11 +256,11 @@ impl Projector {
             self.look_to(place, from.plus(1));
             return;
         };
-        let end = batch.base.plus(u64::from(batch.records.count()));
+        let end = batch.next;
         self.look_to(place, end);
         let mut seen = Vec::new();
-        for (n, record) in batch.records.iter().enumerate() {
-            let offset = batch.base.plus(n as u64);
+        for (record, n) in batch.records.iter().zip(0..) {
+            let offset = batch.offset(n);
             let message = MessageRef { place: place.clone(), offset };
             let story = self.picture.stories.of(&message);
             self.learn(story, &message, &record);

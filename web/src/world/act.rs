@@ -238,10 +238,10 @@ impl ShownMessage {
     }
 
     pub(super) fn of_records(batch: &Fetched<'_>) -> Vec<ShownMessage> {
-        let records = batch.records.iter().enumerate();
+        let records = batch.records.iter().zip(0..);
         records
-            .map(|(n, record)| ShownMessage {
-                offset: batch.base.plus(n as u64),
+            .map(|(record, n)| ShownMessage {
+                offset: batch.offset(n),
                 at: batch.appended_at,
                 state: None,
                 attempts: Vec::new(),

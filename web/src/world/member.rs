@@ -108,14 +108,13 @@ impl Member {
     fn polled(&mut self, desk: &mut Desk<'_>, batches: &[Fetched<'_>]) {
         for batch in batches {
             let part = (Name::from(&*batch.topic), batch.partition);
-            let count = u64::from(batch.records.count());
-            let end = batch.base.plus(count);
-            for n in 0..count {
+            let end = batch.next;
+            for n in 0..batch.records.count() {
                 let message = MessageRef {
                     place: Place::Partition(part.0.clone(), part.1),
-                    offset: batch.base.plus(n),
+                    offset: batch.offset(n),
                 };
-                if let Some(record) = batch.records.raw(n as u32) {
+                if let Some(record) = batch.records.raw(n) {
                     desk.note(Note::Saw(message.clone(), record.as_bytes().to_vec()));
                 }
                 self.held.push_back(message);

@@ -25,10 +25,11 @@ const READ_AGAIN: Duration = Duration::from_millis(100);
 /// Prints a run of records, at most `left` of them; gives how many.
 fn print(fetched: &Fetched<'_>, left: u64, printer: &mut Printer<'_>) -> Result<u64, Failure> {
     let mut count = 0;
-    for record in fetched.records.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+    let records = fetched.records.iter().take(usize::try_from(left).unwrap_or(usize::MAX));
+    for (record, index) in records.zip(0..) {
         printer.print(&Found {
             record,
-            offset: fetched.base.plus(count),
+            offset: fetched.offset(index),
             from: From::Topic {
                 topic: &fetched.topic,
                 partition: fetched.partition,
@@ -169,7 +170,7 @@ async fn commit(
         .map(|fetched| CommitOffset {
             topic: fetched.topic.as_ref().into(),
             partition: fetched.partition,
-            offset: fetched.base.plus(u64::from(fetched.records.count())),
+            offset: fetched.next,
         })
         .collect();
     if offsets.is_empty() {
@@ -296,6 +297,7 @@ async fn read_once(
     // A time stays as it is: the first record from then on may be yet to come.
     let Some(batch) = batch else { return Ok(0) };
     let printed = print(&batch, left, printer)?;
-    reading.next = Position::At(batch.base.plus(printed));
+    let all = printed == u64::from(batch.records.count());
+    reading.next = Position::At(if all { batch.next } else { batch.offset(printed as u32) });
     Ok(printed)
 }
