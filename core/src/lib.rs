@@ -123,7 +123,7 @@ pub use policy::first::QueuePolicy as FirstQueuePolicy;
 pub use policy::{
     Backoff, Deduplication, Keep, Overflow, QueueKind, QueuePolicy, QueueSetting, Sameness,
 };
-pub use record::{Batch, Headers, Malformed, RawRecord, Record, Records};
+pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Isolation, Op, PROTOCOL, Pick,

@@ -10,6 +10,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const BATCH_RECORDS_MAX: usize = 4_096;
 /// Headers on one record.
 pub const HEADERS_MAX: usize = 64;
+/// Bytes of a record's id (SQS's limit for a deduplication id).
+pub const RECORD_ID_BYTES_MAX: usize = 128;
 /// Things that expire in one `apply`; if more is due, `deadline()` is already past.
 pub const EXPIRIES_PER_APPLY_MAX: usize = 1_024;
 /// Messages in one `Delivered` or `Received` event.
@@ -61,6 +63,7 @@ pub const SESSION_TIMEOUT_DEFAULT: Span = Span::from_secs(45);
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
+const _: () = assert!(RECORD_ID_BYTES_MAX <= u8::MAX as usize);
 const _: () = assert!(DELIVERIES_PER_EVENT_MAX <= BATCH_RECORDS_MAX);
 const _: () = assert!(LEASES_PER_REQUEST_MAX >= DELIVERIES_PER_EVENT_MAX);
 const _: () = assert!(SETTLED_PER_FACT_MAX >= LEASES_PER_REQUEST_MAX);

@@ -3,10 +3,13 @@
 //!
 //! ```text
 //! batch     u32 count ┃ u32 end[count] ┃ record[count]        end: from the first record's first byte
-//! record    u8 flags ┃ key? ┃ headers? ┃ timestamp? ┃ body     body: the rest
+//! record    u8 flags ┃ key? ┃ headers? ┃ timestamp? ┃ options? ┃ body     body: the rest
 //!   key        (flag 1)  u16 length, bytes
 //!   headers    (flag 2)  u8 count, then each: u8 length, name (UTF-8), u32 length, value
 //!   timestamp  (flag 4)  u64 nanoseconds
+//!   options    (flag 8)  u8 which, at least one, then those, in this order:
+//!                        1 time to live: u64 ns   2 delay: u64 ns   4 priority: u8
+//!                        8 id: u8 length, 1 to 128 bytes
 //! ```
 //!
 //! All numbers are little-endian. Flags that are not named here are refused, so that a field can
@@ -16,20 +19,23 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::limits::{BATCH_RECORDS_MAX, HEADERS_MAX, NAME_BYTES_MAX};
-use crate::time::Time;
+use crate::limits::{BATCH_RECORDS_MAX, HEADERS_MAX, NAME_BYTES_MAX, RECORD_ID_BYTES_MAX};
+use crate::time::{Span, Time};
 use bytes::Bytes;
 
+mod options;
 mod plain;
 
+pub use options::Options;
 pub(crate) use plain::optional_bytes;
 
 const KEY: u8 = 1;
 const HEADERS: u8 = 2;
 const TIMESTAMP: u8 = 4;
+const OPTIONS: u8 = 8;
 /// Headers that the broker itself may add to a record: its deaths.
 const BROKER_HEADERS: usize = 1;
-const FLAGS: u8 = KEY | HEADERS | TIMESTAMP;
+const FLAGS: u8 = KEY | HEADERS | TIMESTAMP | OPTIONS;
 
 /// Why bytes are not a batch or a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,10 @@ pub enum Malformed {
     Header,
     /// A key is longer than its length can say.
     Key,
+    /// Options are announced, and there is none, or one that this version does not know.
+    Options(u8),
+    /// An id is empty or longer than [`RECORD_ID_BYTES_MAX`].
+    Id,
 }
 
 impl fmt::Display for Malformed {
@@ -64,6 +74,10 @@ impl fmt::Display for Malformed {
                 )
             }
             Malformed::Key => f.write_str("a key has at most 65,535 bytes"),
+            Malformed::Options(which) => {
+                write!(f, "record options {which:#04x}: one of 1, 2, 4 and 8 at least, no other")
+            }
+            Malformed::Id => write!(f, "an id has 1 to {RECORD_ID_BYTES_MAX} bytes"),
         }
     }
 }
@@ -71,7 +85,7 @@ impl fmt::Display for Malformed {
 impl core::error::Error for Malformed {}
 
 /// One record's parts, borrowed from where they lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Record<'a> {
     /// What picks the partition, and what compaction keeps the latest of.
     pub key: Option<&'a [u8]>,
@@ -79,8 +93,23 @@ pub struct Record<'a> {
     pub headers: Headers<'a>,
     /// When the producer says it happened.
     pub timestamp: Option<Time>,
+    /// What is asked of the broker for this record.
+    pub options: Options<'a>,
     /// The message itself: opaque.
     pub body: &'a [u8],
+}
+
+impl fmt::Debug for Record<'_> {
+    /// Shows options only where there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { key, headers, timestamp, options, body } = self;
+        let mut record = f.debug_struct("Record");
+        record.field("key", key).field("headers", headers).field("timestamp", timestamp);
+        if !options.is_empty() {
+            record.field("options", options);
+        }
+        record.field("body", body).finish()
+    }
 }
 
 /// The headers of a record, already checked.
@@ -165,10 +194,11 @@ impl<'a> RawRecord<'a> {
         key: Option<&[u8]>,
         headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
         timestamp: Option<Time>,
+        options: &Options<'_>,
         body: &[u8],
     ) -> Result<RawRecord<'static>, Malformed> {
         let mut bytes = Vec::with_capacity(16 + body.len());
-        encode(&mut bytes, key, headers, timestamp, body)?;
+        encode(&mut bytes, key, headers, timestamp, options, body)?;
         Ok(RawRecord(Cow::Owned(bytes)))
     }
 
@@ -214,6 +244,9 @@ fn parse(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
     if flags & TIMESTAMP != 0 {
         record.timestamp = Some(Time(u64::from_le_bytes(reader.array()?)));
     }
+    if flags & OPTIONS != 0 {
+        record.options = Options::read(&mut reader)?;
+    }
     record.body = reader.0;
     Ok(record)
 }
@@ -223,6 +256,7 @@ fn encode<'h>(
     key: Option<&[u8]>,
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
     timestamp: Option<Time>,
+    options: &Options<'_>,
     body: &[u8],
 ) -> Result<(), Malformed> {
     let at = out.len();
@@ -256,8 +290,27 @@ fn encode<'h>(
         out[at] |= TIMESTAMP;
         out.extend_from_slice(&nanos.to_le_bytes());
     }
+    if !options.is_empty() {
+        out[at] |= OPTIONS;
+        options.write(out)?;
+    }
     out.extend_from_slice(body);
     Ok(())
+}
+
+/// The header that keeps a message's deaths, as AMQP brokers have it; its value is a list of
+/// [`crate::Death`]s in the codec's format. It is the broker's own.
+pub(crate) const DEATHS: &str = "x-death";
+
+/// What a broker has to know of a batch before it takes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Survey {
+    /// Headers of the record with the most.
+    pub(crate) headers_max: usize,
+    /// Whether a record says that it died.
+    pub(crate) died: bool,
+    /// The longest time to live or delay that a record asks for.
+    pub(crate) wait_max: Span,
 }
 
 /// A batch of records in its encoding: borrowed, or shared without a copy.
@@ -335,11 +388,6 @@ impl<'a> Records<'a> {
         (0..self.count()).map_while(|i| self.record(i))
     }
 
-    /// Bytes of the largest record.
-    pub fn record_bytes_max(&self) -> usize {
-        (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)
-    }
-
     /// Whether a record of it has a timestamp of its own.
     pub(crate) fn have_timestamps(&self) -> bool {
         self.flags & TIMESTAMP != 0
@@ -350,18 +398,30 @@ impl<'a> Records<'a> {
         self.flags & KEY != 0
     }
 
-    /// Headers of the record with the most.
-    pub fn headers_max(&self) -> usize {
-        if self.flags & HEADERS == 0 {
-            return 0;
+    /// Whether a record of it has options.
+    pub(crate) fn have_options(&self) -> bool {
+        self.flags & OPTIONS != 0
+    }
+
+    /// Bytes of the largest record.
+    pub fn record_bytes_max(&self) -> usize {
+        (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)
+    }
+
+    /// What a broker has to know of a batch before it takes it. Records that have neither headers
+    /// nor options are not looked at.
+    pub(crate) fn survey(&self) -> Survey {
+        let mut survey = Survey::default();
+        if self.flags & (HEADERS | OPTIONS) == 0 {
+            return survey;
         }
-        let with_headers = (0..self.count()).filter_map(|i| self.slice(i));
-        let with_headers = with_headers.filter(|bytes| bytes[0] & HEADERS != 0);
-        with_headers
-            .filter_map(|bytes| parse(bytes).ok())
-            .map(|r| r.headers.len())
-            .max()
-            .unwrap_or(0)
+        for Record { headers, options, .. } in self.iter() {
+            survey.headers_max = survey.headers_max.max(headers.len());
+            survey.died |= headers.find(DEATHS).is_some();
+            let longest = options.ttl.max(options.delay).unwrap_or_default();
+            survey.wait_max = survey.wait_max.max(longest);
+        }
+        survey
     }
 
     /// The `take` records from `skip` on: this batch itself if that is all of it, a copy otherwise.
@@ -469,8 +529,21 @@ impl Batch {
         timestamp: Option<Time>,
         body: &[u8],
     ) -> Result<(), Malformed> {
+        self.push_with(key, headers, timestamp, &Options::default(), body)
+    }
+
+    /// Adds a record that asks something of the broker; if it is malformed, the batch stays as it
+    /// was.
+    pub fn push_with<'h>(
+        &mut self,
+        key: Option<&[u8]>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+        timestamp: Option<Time>,
+        options: &Options<'_>,
+        body: &[u8],
+    ) -> Result<(), Malformed> {
         let before = self.records.len();
-        let added = encode(&mut self.records, key, headers, timestamp, body);
+        let added = encode(&mut self.records, key, headers, timestamp, options, body);
         match added {
             Ok(()) => {
                 self.ends.push(self.records.len() as u32);

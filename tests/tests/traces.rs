@@ -58,6 +58,7 @@ macro_rules! traces {
 traces! {
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
+    a_record_brings_its_options
     settings_that_contradict_each_other_are_refused
     a_late_tick_serves_who_waited_in_time
     a_direct_exchange_routes_by_the_whole_key

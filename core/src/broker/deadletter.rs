@@ -10,14 +10,10 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, Tag};
 use crate::limits::{HISTORY_MAX, PEEK_MAX};
-use crate::record::{RawRecord, Record};
+use crate::record::{DEATHS, Options, RawRecord, Record};
 use crate::set::Set;
 use crate::view::{Attempt, AttemptEnd, Death, DeathReason, MessageState, MessageView, View};
 use crate::work::{Holder, State};
-
-/// The header that keeps a message's deaths, as AMQP brokers have it; its value is a list of
-/// [`Death`]s in the codec's format.
-pub(crate) const DEATHS: &str = "x-death";
 
 /// A message's deaths so far; none if it has not died.
 pub(super) fn deaths(record: &Record<'_>) -> Vec<Death> {
@@ -66,7 +62,10 @@ impl Broker {
         let deaths = codec::encode_value(&deaths);
         let headers = record.headers.iter().filter(|(name, _)| *name != DEATHS);
         let headers = headers.chain([(DEATHS, deaths.as_slice())]);
-        let record = RawRecord::encode(record.key, headers, record.timestamp, record.body)
+        // It has waited as long as it was to wait, and does not die of its age twice.
+        let options = Options { ttl: None, delay: None, ..record.options };
+        let (key, timestamp) = (record.key, record.timestamp);
+        let record = RawRecord::encode(key, headers, timestamp, &options, record.body)
             .expect("a published record leaves room for its deaths");
 
         let at = self.now;

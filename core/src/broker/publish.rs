@@ -5,19 +5,20 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::route::Route;
-use super::{Broker, Refused, counted};
+use super::{Broker, Refused, counted, span_within};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::{Fact, Stored};
 use crate::id::{Append, ConnId, Place, Tag, TopicId};
-use crate::limits::{FACT_BYTES_MAX, HEADERS_MAX};
+use crate::limits::{FACT_BYTES_MAX, HEADERS_MAX, TTL_MAX};
 use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::planted::{Planted, planted};
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
 use crate::request::Target;
+use crate::time::Span;
 
 impl Broker {
     pub(super) fn publish(
@@ -143,12 +144,19 @@ impl Broker {
                 )));
             }
         }
-        let headers = records.headers_max();
+        let survey = records.survey();
+        let headers = survey.headers_max;
         if headers > HEADERS_MAX {
             return Err(Code::TooMany
                 .because(format!("a record has {headers} headers; it has at most {HEADERS_MAX}")));
         }
-        Ok(())
+        if survey.died {
+            return Err(Code::BadArgument.because(
+                "the header \"x-death\" is the broker's own: leave it out, or let the broker move \
+                 dead letters with a redrive",
+            ));
+        }
+        span_within("a record's ttl or delay", survey.wait_max, Span::ZERO, TTL_MAX)
     }
 
     fn check_room(&self, route: &Route, records: &Records<'_>) -> Result<(), Refused> {

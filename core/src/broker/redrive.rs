@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, Tag};
 use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
-use crate::record::{RawRecord, Record};
+use crate::record::{Options, RawRecord, Record};
 use crate::refusal::Code;
 use crate::request::Pick;
 use crate::set::Set;
@@ -122,9 +122,11 @@ impl Broker {
         }
         let to_offset = target.log.end();
         let new_body = body.unwrap_or(record.body);
-        let record =
-            RawRecord::encode(record.key, record.headers.iter(), record.timestamp, new_body)
-                .expect("a record that is held can be encoded again");
+        // It has waited as long as it was to wait.
+        let options = Options { delay: None, ..record.options };
+        let headers = record.headers.iter();
+        let record = RawRecord::encode(record.key, headers, record.timestamp, &options, new_body)
+            .expect("a record that is held can be encoded again");
         if body.is_some() {
             self.check_mended(record.as_bytes().len())?;
         }

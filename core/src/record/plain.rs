@@ -10,9 +10,9 @@ use serde::de::Error as _;
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Batch, Headers, Malformed, RawRecord, Record, Records, encode};
+use super::{Batch, Headers, Malformed, Options, RawRecord, Record, Records, encode};
 use crate::limits::BATCH_RECORDS_MAX;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// The shape of a record where people and JavaScript read it.
 #[derive(Deserialize)]
@@ -24,6 +24,14 @@ struct Plain {
     headers: Vec<(String, PlainBytes)>,
     #[serde(default)]
     timestamp: Option<Time>,
+    #[serde(default)]
+    ttl: Option<Span>,
+    #[serde(default)]
+    delay: Option<Span>,
+    #[serde(default)]
+    priority: Option<u8>,
+    #[serde(default)]
+    id: Option<PlainBytes>,
     #[serde(default)]
     body: PlainBytes,
 }
@@ -99,10 +107,14 @@ impl Serialize for Headers<'_> {
 
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut record = s.serialize_struct("Record", 4)?;
+        let mut record = s.serialize_struct("Record", 8)?;
         record.serialize_field("key", &self.key.map(AsBytes))?;
         record.serialize_field("headers", &self.headers)?;
         record.serialize_field("timestamp", &self.timestamp)?;
+        record.serialize_field("ttl", &self.options.ttl)?;
+        record.serialize_field("delay", &self.options.delay)?;
+        record.serialize_field("priority", &self.options.priority)?;
+        record.serialize_field("id", &self.options.id.map(AsBytes))?;
         record.serialize_field("body", &AsBytes(self.body))?;
         record.end()
     }
@@ -135,7 +147,9 @@ impl Plain {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.0.as_slice()));
         let key = self.key.as_ref().map(|key| key.0.as_slice());
-        encode(out, key, headers, self.timestamp, &self.body.0)
+        let id = self.id.as_ref().map(|id| id.0.as_slice());
+        let options = Options { ttl: self.ttl, delay: self.delay, priority: self.priority, id };
+        encode(out, key, headers, self.timestamp, &options, &self.body.0)
     }
 }
 

@@ -105,6 +105,19 @@ pub(crate) fn record_entries<M: SerializeMap>(
     if let Some(at) = record.timestamp {
         map.serialize_entry("timestamp", &super::output::instant(at))?;
     }
+    let options = &record.options;
+    if let Some(id) = options.id {
+        map.serialize_entry("id", &text(id))?;
+    }
+    if let Some(priority) = options.priority {
+        map.serialize_entry("priority", &priority)?;
+    }
+    if let Some(ttl) = options.ttl {
+        map.serialize_entry("ttl", &super::output::span(ttl))?;
+    }
+    if let Some(delay) = options.delay {
+        map.serialize_entry("delay", &super::output::span(delay))?;
+    }
     let body = Shown::of(record.body);
     map.serialize_entry("bodyEncoding", body.encoding())?;
     map.serialize_entry("body", &body)

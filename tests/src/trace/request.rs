@@ -21,7 +21,7 @@ pub(super) struct Words<'t> {
 
 impl<'t> Words<'t> {
     fn new(words: Vec<&'t str>) -> Words<'t> {
-        let named = |word: &&str| word.contains('=') && !word.starts_with(['"', '@', '{']);
+        let named = |word: &&str| word.contains('=') && !word.starts_with(['"', '@', '{', '[']);
         let (named, plain): (Vec<&str>, Vec<&str>) = words.into_iter().partition(named);
         let named = named.into_iter().filter_map(|word| word.split_once('=')).collect();
         Words { named, plain: plain.into_iter() }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fanlight_core::{Batch, Record, Records, Span};
+use fanlight_core::{Batch, Options, Record, Records, Span};
 
 /// `10ms`, `2s`, `5ns`.
 pub(super) fn span(text: &str) -> Result<Span, String> {
@@ -43,7 +43,8 @@ pub(super) fn words(line: &str) -> Vec<&str> {
     words
 }
 
-/// Adds a record: `@key{name:value,name:value}"body"`, or `20*"x"` for a body of 20 bytes.
+/// Adds a record: `@key{name:value,name:value}[ttl=1s,delay=1s,priority=3,id=x]"body"`, each part
+/// but the body optional, or `20*"x"` for a body of 20 bytes.
 pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
     let bad =
         || format!("{text:?} is no record: \"body\", @key\"body\", @key{{name:value}}\"body\"");
@@ -54,6 +55,11 @@ pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
         batch.push_body(body.repeat(times).as_bytes());
         return Ok(());
     }
+    let (before, options) = match before.split_once('[') {
+        Some((before, options)) => (before, options.strip_suffix(']').ok_or_else(bad)?),
+        None => (before, ""),
+    };
+    let options = read_options(options)?;
     let (key, headers) = match before.split_once('{') {
         Some((key, headers)) => (key, headers.strip_suffix('}').ok_or_else(bad)?),
         None => (before, ""),
@@ -64,8 +70,37 @@ pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
     let headers = headers.ok_or_else(bad)?;
     let headers = headers.into_iter().map(|(name, value)| (name, value.as_bytes()));
     batch
-        .push(key.map(str::as_bytes), headers, None, body.as_bytes())
+        .push_with(key.map(str::as_bytes), headers, None, &options, body.as_bytes())
         .map_err(|malformed| malformed.to_string())
+}
+
+fn read_options(text: &str) -> Result<Options<'_>, String> {
+    let mut options = Options::default();
+    for part in text.split_terminator(',') {
+        match part.split_once('=') {
+            Some(("ttl", ttl)) => options.ttl = Some(span(ttl)?),
+            Some(("delay", delay)) => options.delay = Some(span(delay)?),
+            Some(("priority", number)) => {
+                options.priority = Some(number.parse().map_err(|_| format!("{part:?}"))?);
+            }
+            Some(("id", id)) => options.id = Some(id.as_bytes()),
+            Some(_) | None => return Err(format!("{part:?}: ttl=, delay=, priority=, id=")),
+        }
+    }
+    Ok(options)
+}
+
+fn shown_options(options: &Options<'_>) -> String {
+    let parts: Vec<String> = [
+        options.ttl.map(|ttl| format!("ttl={}", shown_span(ttl))),
+        options.delay.map(|delay| format!("delay={}", shown_span(delay))),
+        options.priority.map(|priority| format!("priority={priority}")),
+        options.id.map(|id| format!("id={}", String::from_utf8_lossy(id))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(",")) }
 }
 
 /// The reverse of [`add_record`]. What the broker itself wrote into a header is not shown.
@@ -82,6 +117,7 @@ pub(super) fn shown_record(record: &Record<'_>) -> String {
     if !headers.is_empty() {
         write!(shown, "{{{}}}", headers.join(",")).expect("a String takes it");
     }
+    shown += &shown_options(&record.options);
     let body = record.body;
     match body.first() {
         Some(first) if body.len() > 20 && body.iter().all(|byte| byte == first) => {

@@ -1,13 +1,14 @@
 //! What comes and goes, what is published to it, and looking at it.
 
 use fanlight_core::{
-    Batch, Destination, ExchangeKind, Inspect, Op, QueuePolicy, Records, Span, Target, Time,
+    Batch, Destination, ExchangeKind, Inspect, Op, Options, QueuePolicy, Records, Span, Target,
+    Time,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
 
 const BAD_NAMES: [&str; 4] = ["", "amq.mine", "line\nbreak", "nowhere"];
-const HEADERS: [(&str, &[u8]); 3] = [("type", b"order"), ("retry", b"1"), ("x-death", b"forged")];
+const HEADERS: [(&str, &[u8]); 2] = [("type", b"order"), ("retry", b"1")];
 
 impl Workload {
     /// Mostly one of these names; sometimes one that is bad or that nobody has.
@@ -160,12 +161,31 @@ impl Workload {
             let key = [b'k', self.dice.below(9) as u8];
             let key = self.dice.percent(60).then_some(&key[..]);
             let headers = HEADERS.into_iter().filter(|_| self.dice.percent(15));
-            let headers: Vec<_> = headers.collect();
+            let mut headers: Vec<_> = headers.collect();
+            headers.extend(self.dice.percent(1).then_some(("x-death", &b"forged"[..])));
             let timestamp = self.dice.percent(10).then_some(Time(self.now.0 / 2));
             let body = vec![b'x'; *self.dice.pick(&[0, 1, 5, 20, 100])];
-            batch.push(key, headers, timestamp, &body).expect("a small record is well formed");
+            let mut id = [0];
+            let options = self.options(&mut id);
+            let added = batch.push_with(key, headers, timestamp, &options, &body);
+            added.expect("a small record is well formed");
         }
         batch.finish().expect("there is at least one record")
+    }
+
+    fn options<'i>(&mut self, id: &'i mut [u8; 1]) -> Options<'i> {
+        if self.dice.percent(70) {
+            return Options::default();
+        }
+        let mut span = |percent| self.dice.percent(percent).then(|| self.wait());
+        let (ttl, delay) = (span(30), span(30));
+        *id = [b'0' + self.dice.below(6) as u8];
+        Options {
+            ttl,
+            delay,
+            priority: self.dice.percent(50).then(|| self.dice.below(6) as u8),
+            id: self.dice.percent(50).then_some(&id[..]),
+        }
     }
 
     pub(super) fn view(&mut self) -> Op<'static> {

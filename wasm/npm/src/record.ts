@@ -20,6 +20,14 @@ export interface MessageFields {
     headers?: Readonly<Record<string, Bytes>> | Iterable<readonly [string, Bytes]> | undefined;
     /** When it happened, as the producer says: milliseconds, as of `Date.now()`. */
     timestampMs?: number | undefined;
+    /** How long it may wait in a queue. Where the queue has a time to live, too, the smaller counts. */
+    ttlMs?: number | undefined;
+    /** How long it waits before it is ready, in place of the queue's own delay. */
+    delayMs?: number | undefined;
+    /** How urgent it is, from 0 to 255: a higher one goes first, in queues that have priorities. */
+    priority?: number | undefined;
+    /** What makes it the same message as another, where a queue deduplicates: 1 to 128 bytes. */
+    id?: Bytes | undefined;
 }
 
 /** The header in which the broker keeps a message's deaths, in a format of its own. */
@@ -38,6 +46,14 @@ export class BrokerRecord {
     readonly headers: readonly (readonly [name: string, value: Uint8Array])[];
     /** When it happened, as the producer said: milliseconds. */
     readonly timestampMs: number | undefined;
+    /** How long it may wait in a queue: milliseconds. */
+    readonly ttlMs: number | undefined;
+    /** How long it was to wait before it was ready: milliseconds. */
+    readonly delayMs: number | undefined;
+    /** How urgent it is, from 0 to 255. */
+    readonly priority: number | undefined;
+    /** What makes it the same message as another. */
+    readonly id: Uint8Array | undefined;
 
     /** @internal */
     constructor(record: WireRecord) {
@@ -45,6 +61,10 @@ export class BrokerRecord {
         this.key = record.key;
         this.headers = record.headers.filter(([name]) => name !== DEATHS);
         this.timestampMs = toMsMaybe(record.timestamp);
+        this.ttlMs = toMsMaybe(record.ttl);
+        this.delayMs = toMsMaybe(record.delay);
+        this.priority = record.priority;
+        this.id = record.id;
     }
 
     /** The body as text. Bytes that are not UTF-8 become U+FFFD. */
@@ -95,6 +115,12 @@ export function toWire(message: MessageInput, index: number): WireRecordIn {
     if (message.timestampMs !== undefined) {
         record.timestamp = toNanos(message.timestampMs, `timestampMs of ${name}`);
     }
+    if (message.ttlMs !== undefined) record.ttl = toNanos(message.ttlMs, `ttlMs of ${name}`);
+    if (message.delayMs !== undefined) {
+        record.delay = toNanos(message.delayMs, `delayMs of ${name}`);
+    }
+    if (message.priority !== undefined) record.priority = message.priority;
+    if (message.id !== undefined) record.id = toBytes(message.id, `the id of ${name}`);
     return record;
 }
 

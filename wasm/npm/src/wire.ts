@@ -10,6 +10,10 @@ export interface WireRecordIn {
     key?: Uint8Array;
     headers?: (readonly [string, Uint8Array])[];
     timestamp?: bigint;
+    ttl?: bigint;
+    delay?: bigint;
+    priority?: number;
+    id?: Uint8Array;
     body: Uint8Array;
 }
 
@@ -17,6 +21,10 @@ export interface WireRecord {
     key?: Uint8Array;
     headers: [string, Uint8Array][];
     timestamp?: bigint;
+    ttl?: bigint;
+    delay?: bigint;
+    priority?: number;
+    id?: Uint8Array;
     body: Uint8Array;
 }
 
