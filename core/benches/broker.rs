@@ -63,7 +63,7 @@ impl Bench {
 
     fn publish(&mut self, to: Target<'_>, records: &Records<'static>) {
         let records = records.clone();
-        self.apply(request(Op::Publish { to, confirm: true, records }));
+        self.apply(request(Op::publish(to, true, records)));
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ConnId, ConsumerId, Generation, MemberId, Offset};
+use crate::id::{ConnId, ConsumerId, Generation, MemberId, Offset, ProducerEpoch, ProducerId};
 use crate::refusal::Refusal;
 use crate::time::Time;
 use crate::view::{AttemptEnd, DeathReason};
@@ -290,6 +290,37 @@ pub enum Activity<'a> {
         #[serde(borrow)]
         refusal: Refusal<'a>,
     },
+    /// A producer that numbers its batches is there, or began another life.
+    ProducerReady {
+        /// Which.
+        producer: ProducerId,
+        /// In which life it is.
+        epoch: ProducerEpoch,
+        /// Its transactional name; empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// Who asked for it.
+        conn: ConnId,
+    },
+    /// A batch was sent again, and not stored again.
+    Deduplicated {
+        /// Whose.
+        producer: ProducerId,
+        /// Its number.
+        sequence: u32,
+        /// How many records it has.
+        count: u32,
+        /// Who sent it.
+        conn: ConnId,
+    },
+    /// A producer was forgotten: nothing was heard of it for long.
+    ProducerExpired {
+        /// Which.
+        producer: ProducerId,
+        /// Its transactional name; empty if it has none.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
 }
 
 /// Why a member is no longer in its group.
@@ -311,6 +342,14 @@ struct Plural(u64, &'static str);
 impl fmt::Display for Plural {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0) }
     }
 }
 
@@ -467,6 +506,19 @@ impl fmt::Display for Activity<'_> {
                 write!(f, "{queue}@{offset} given back by {conn} unseen; ready again")
             }
             Activity::Refused { conn, refusal } => write!(f, "{conn} was refused: {refusal}"),
+            Activity::ProducerReady { producer, epoch, name, conn } => {
+                write!(f, "{producer}{} is ready for {conn}, epoch {epoch}", Named(name))
+            }
+            Activity::Deduplicated { producer, sequence, count, conn } => write!(
+                f,
+                "{} of {producer} from sequence {sequence} came from {conn} again, and {} not \
+                 stored twice",
+                Plural(u64::from(*count), "record"),
+                if *count == 1 { "was" } else { "were" }
+            ),
+            Activity::ProducerExpired { producer, name } => {
+                write!(f, "{producer}{} was forgotten: nothing was heard of it", Named(name))
+            }
         }
     }
 }

@@ -5,17 +5,21 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use self::publish::How;
 use crate::activity::Activity;
 use crate::effect::{CloseReason, Effect, Sink};
 use crate::event::Event;
 use crate::exchange::Exchange;
 use crate::fact::Fact;
 use crate::group::Group;
-use crate::id::{ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, QueueId, Tag, TopicId};
+use crate::id::{
+    ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, ProducerId, QueueId, Tag, TopicId,
+};
 use crate::input::Input;
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX};
 use crate::map::Map;
 use crate::planted::{Planted, planted};
+use crate::producer::Producer;
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
 use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
@@ -37,6 +41,7 @@ mod deliver;
 mod evolve;
 mod inspect;
 mod membership;
+mod produce;
 mod publish;
 mod redrive;
 mod route;
@@ -91,6 +96,9 @@ pub struct Broker {
     next_queue: QueueId,
     next_topic: TopicId,
     next_group: GroupId,
+    producers: Map<ProducerId, Producer>,
+    producer_names: BTreeMap<String, ProducerId>,
+    next_producer: ProducerId,
     bindings: usize,
     stored_bytes: u64,
 
@@ -159,6 +167,9 @@ impl Broker {
             next_queue: QueueId(1),
             next_topic: TopicId(1),
             next_group: GroupId(1),
+            producers: Map::default(),
+            producer_names: BTreeMap::new(),
+            next_producer: ProducerId(1),
             bindings: 0,
             stored_bytes: 0,
             conns: Map::default(),
@@ -334,8 +345,9 @@ impl Broker {
             Op::DeleteTopic { name } => self.delete_topic(&name, out)?,
             Op::Bind { exchange, to, pattern } => self.bind(&exchange, to, &pattern, out)?,
             Op::Unbind { exchange, to, pattern } => self.unbind(&exchange, to, &pattern, out)?,
-            Op::Publish { to, confirm, records } => {
-                return self.publish(conn, tag, to, confirm, records, out);
+            Op::Publish { to, confirm, records, by, transactional } => {
+                let how = How { confirm, by, transactional };
+                return self.publish(conn, tag, &to, how, &records, out);
             }
             Op::Consume { queue, prefetch, visibility } => {
                 return self.consume(conn, tag, &queue, prefetch, visibility, out);
@@ -383,6 +395,10 @@ impl Broker {
             Op::Watch { on } => self.watch(conn, on),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
             Op::AlterQueue { name, policy } => self.alter_queue(&name, &policy, out)?,
+            Op::InitProducer { name, timeout, current } => {
+                let asked = (timeout, current);
+                return self.init_producer(conn, tag, name.as_deref(), asked, out);
+            }
         }
         self.tell(conn, Event::Done { tag }, out);
         Ok(())
@@ -410,6 +426,7 @@ impl Broker {
                     }
                 }
                 Due::Session(member) => self.session_expired(member, timer, out),
+                Due::Producer(id) => self.producer_idle(id, timer, out),
                 Due::Wait(wait) => {
                     // What became ready before its time was up is for it, however late this is.
                     self.deliver_all(core::mem::take(&mut queues), out);

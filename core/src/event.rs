@@ -5,7 +5,10 @@ use alloc::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
-use crate::id::{Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, Tag};
+use crate::id::{
+    Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
+    ProducerId, Tag,
+};
 use crate::record::{RawRecord, Records};
 use crate::refusal::Refusal;
 use crate::time::Time;
@@ -53,6 +56,10 @@ pub enum Event<'a> {
         /// Where it lies. A topic's batch may be split over partitions.
         #[serde(borrow)]
         appends: Cow<'a, [Append]>,
+        /// Whether it was stored before, by a batch of the same number: then it lies where that
+        /// one came to lie, and nothing was stored now.
+        #[serde(default)]
+        duplicate: bool,
     },
     /// The consumer is there.
     Consuming {
@@ -150,6 +157,15 @@ pub enum Event<'a> {
         /// What.
         #[serde(borrow)]
         activity: Activity<'a>,
+    },
+    /// The producer is there.
+    ProducerReady {
+        /// Of the request.
+        tag: Tag,
+        /// Its number.
+        producer: ProducerId,
+        /// Its epoch.
+        epoch: ProducerEpoch,
     },
 }
 

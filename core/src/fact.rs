@@ -5,11 +5,13 @@ use alloc::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Append, Epoch, Generation, GroupId, Offset, Place, QueueId, TopicId};
+use crate::id::{
+    Append, Epoch, Generation, GroupId, Offset, Place, ProducerEpoch, ProducerId, QueueId, TopicId,
+};
 use crate::policy::{QueueSetting, first};
 use crate::record::{RawRecord, Records};
 use crate::request::{Destination, ExchangeKind};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
 /// One durable change. [`crate::Broker::restore`] makes it, live and at recovery alike.
@@ -244,6 +246,77 @@ pub enum Fact<'a> {
         #[serde(borrow)]
         settings: Cow<'a, [QueueSetting<'a>]>,
     },
+    /// A producer came to be, or began another life: what it numbers begins at 0 again.
+    ProducerInitialised {
+        /// Its number.
+        id: ProducerId,
+        /// Its transactional name.
+        #[serde(borrow)]
+        name: Option<Cow<'a, str>>,
+        /// Its epoch now.
+        epoch: ProducerEpoch,
+        /// Whether it named its epoch before, and may ask for the same again.
+        renewed: bool,
+        /// How long its transactions may stay open.
+        timeout: Span,
+        /// When; in a snapshot when it was last heard of.
+        at: Time,
+    },
+    /// A numbered batch came to lie in its logs, as [`Fact::Published`] says, and its producer is
+    /// at the next number: both or neither.
+    Produced {
+        /// When.
+        at: Time,
+        /// Whose.
+        producer: ProducerId,
+        /// In which of its lives.
+        epoch: ProducerEpoch,
+        /// The partition that has a count of its own. None: everything else.
+        lane: Option<(TopicId, u32)>,
+        /// The first record's number.
+        sequence: u32,
+        /// How many numbers it takes.
+        count: u32,
+        /// Whether its producer's transaction decides about it.
+        transactional: bool,
+        /// The batch, or the parts into which its keys split it.
+        #[serde(borrow)]
+        batches: Cow<'a, [Stored<'a>]>,
+    },
+    /// Producers of which nothing was heard for long went.
+    ProducerExpired {
+        /// Which.
+        id: ProducerId,
+    },
+    /// Only in snapshots: how far a producer has numbered what it publishes.
+    ProducerSequence {
+        /// Whose.
+        producer: ProducerId,
+        /// As in [`Fact::Produced`].
+        lane: Option<(TopicId, u32)>,
+        /// The number that comes next.
+        next: u32,
+        /// Its newest batches, the oldest first.
+        #[serde(borrow)]
+        batches: Cow<'a, [Numbered<'a>]>,
+    },
+    /// Only in snapshots: the number that the next producer gets.
+    ProducersFrom {
+        /// Which.
+        next: ProducerId,
+    },
+}
+
+/// A batch that is remembered, so that it is known if it is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered<'a> {
+    /// The number of its first record.
+    pub sequence: u32,
+    /// How many records it had.
+    pub count: u32,
+    /// Where it lies.
+    #[serde(borrow)]
+    pub appends: Cow<'a, [Append]>,
 }
 
 /// A batch, and where it lies.

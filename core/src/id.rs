@@ -59,6 +59,17 @@ id!(
     "member-"
 );
 id!(
+    /// A producer whose batches are numbered (one `InitProducer`); those of a transactional name are
+    /// one until its epochs run out.
+    ProducerId(u64),
+    "producer-"
+);
+id!(
+    /// Which life of a producer this is: a batch of an older one is fenced.
+    ProducerEpoch(u16),
+    ""
+);
+id!(
     /// A place in a log: dense, from zero, only rising.
     Offset(u64),
     ""

@@ -37,7 +37,7 @@
 //! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None }));
 //! let records = Batch::new().push_body(b"hello").finish().expect("one record");
 //! let to = Target::Queue { name: "jobs".into() };
-//! let due = drive(Time::ZERO, ask(Op::Publish { to, confirm: true, records }));
+//! let due = drive(Time::ZERO, ask(Op::publish(to, true, records)));
 //!
 //! // Nobody acknowledges it. When the lease ends, it is delivered again.
 //! let (lease_ends, _why) = due.expect("a lease runs");
@@ -95,6 +95,7 @@ mod murmur2;
 #[doc(hidden)]
 pub mod planted;
 mod policy;
+mod producer;
 mod queue;
 mod record;
 mod refusal;
@@ -111,10 +112,10 @@ pub use activity::{Activity, LeaveReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched};
-pub use fact::{Fact, Stored};
+pub use fact::{Fact, Numbered, Stored};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
-    QueueId, Tag, TopicId,
+    ProducerEpoch, ProducerId, QueueId, Tag, TopicId,
 };
 pub use input::Input;
 pub use limits::Limits;
@@ -127,7 +128,7 @@ pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records}
 pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Isolation, Op, PROTOCOL, Pick,
-    Position, Request, Session, Start, Target,
+    Position, Request, Sequenced, Session, Start, Target,
 };
 pub use time::{Span, Time};
 pub use view::{

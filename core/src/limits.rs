@@ -60,6 +60,29 @@ pub const SESSION_TIMEOUT_MAX: Span = Span::from_secs(30 * 60);
 pub const SESSION_TIMEOUT_MIN: Span = Span::from_millis(100);
 /// A member's session timeout where it names none (Kafka's default since 3.0).
 pub const SESSION_TIMEOUT_DEFAULT: Span = Span::from_secs(45);
+/// Batches of a producer that are remembered for each of its counts, so that one of them is known
+/// if it is sent again (as in Kafka, whose producers have at most five in flight).
+pub const NUMBERED_MAX: usize = 5;
+/// Partitions that one producer numbers its batches for.
+pub const PRODUCER_LANES_MAX: usize = 4_096;
+/// Logs in which one numbered batch lies: they are remembered with it.
+pub const PRODUCER_APPENDS_MAX: usize = 4_096;
+/// The last epoch of a producer that is given out; its name then gets another producer. (Kafka's
+/// epochs have 16 bits with a sign, and it keeps the last for fencing.)
+pub const PRODUCER_EPOCH_MAX: u16 = i16::MAX as u16 - 1;
+/// The last number of a record of a producer; then comes 0 (Kafka's have 32 bits with a sign).
+pub const SEQUENCE_MAX: u32 = i32::MAX as u32;
+/// A producer without a name is forgotten when nothing was heard of it for so long (Kafka's
+/// `producer.id.expiration.ms`).
+pub const PRODUCER_IDLE_MAX: Span = Span::from_secs(24 * 60 * 60);
+/// A producer with a name is forgotten when nothing was heard of it for so long (Kafka's
+/// `transactional.id.expiration.ms`).
+pub const PRODUCER_NAME_IDLE_MAX: Span = Span::from_secs(7 * 24 * 60 * 60);
+/// How long a transaction may stay open where its producer does not say (Kafka's
+/// `transaction.timeout.ms`).
+pub const TRANSACTION_TIMEOUT_DEFAULT: Span = Span::from_secs(60);
+/// The longest that a transaction may stay open (Kafka's `transaction.max.timeout.ms`).
+pub const TRANSACTION_TIMEOUT_MAX: Span = Span::from_secs(15 * 60);
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
@@ -69,6 +92,9 @@ const _: () = assert!(LEASES_PER_REQUEST_MAX >= DELIVERIES_PER_EVENT_MAX);
 const _: () = assert!(SETTLED_PER_FACT_MAX >= LEASES_PER_REQUEST_MAX);
 const _: () = assert!(SESSION_TIMEOUT_MIN.0 < SESSION_TIMEOUT_DEFAULT.0);
 const _: () = assert!(SESSION_TIMEOUT_DEFAULT.0 <= SESSION_TIMEOUT_MAX.0);
+const _: () = assert!(TRANSACTION_TIMEOUT_DEFAULT.0 <= TRANSACTION_TIMEOUT_MAX.0);
+const _: () = assert!(TRANSACTION_TIMEOUT_MAX.0 < PRODUCER_IDLE_MAX.0);
+const _: () = assert!(BATCH_RECORDS_MAX < SEQUENCE_MAX as usize);
 const _: () = assert!(VISIBILITY_DEFAULT.0 <= VISIBILITY_MAX.0);
 
 /// The bounds that whoever runs a broker may choose. Each is refused by its own name when reached.
@@ -103,6 +129,8 @@ pub struct Limits {
     pub consumers_per_connection_max: u32,
     /// Unsettled deliveries that one consumer may ask for.
     pub prefetch_max: u32,
+    /// Producers that number their batches.
+    pub producers_max: u32,
 }
 
 impl Default for Limits {
@@ -122,6 +150,7 @@ impl Default for Limits {
             connections_max: 65_536,
             consumers_per_connection_max: 1_024,
             prefetch_max: 65_535,
+            producers_max: 100_000,
         }
     }
 }

@@ -4,7 +4,9 @@ use alloc::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ConsumerId, Generation, LeaseId, MemberId, Offset, Tag};
+use crate::id::{
+    ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
+};
 use crate::policy::QueuePolicy;
 use crate::record::Records;
 use crate::time::{Span, Time};
@@ -125,6 +127,12 @@ pub enum Op<'a> {
         /// The records.
         #[serde(borrow)]
         records: Records<'a>,
+        /// Who numbers its batches, so that one that is sent again is stored once. None: nobody.
+        #[serde(default)]
+        by: Option<Sequenced>,
+        /// Whether it belongs to the producer's transaction, which it begins if none is open.
+        #[serde(default)]
+        transactional: bool,
     },
     /// Asks for messages of a queue to be pushed as they become ready. `Consuming`, then
     /// `Delivered` events.
@@ -338,6 +346,46 @@ pub enum Op<'a> {
         #[serde(borrow)]
         policy: QueuePolicy<'a>,
     },
+    /// Makes a producer whose batches are numbered, as Kafka's `InitProducerId`. Under a name that
+    /// has one already its epoch rises: the older life is fenced, and its open transaction aborted.
+    /// `ProducerReady`.
+    InitProducer {
+        /// Its transactional name (Kafka's `transactional.id`). None: it can number its batches,
+        /// and have no transactions.
+        #[serde(borrow, default)]
+        name: Option<Cow<'a, str>>,
+        /// How long a transaction may stay open before the broker aborts it. None: 60 s.
+        #[serde(default)]
+        timeout: Option<Span>,
+        /// Who the caller is until now, if it only wants a new epoch (after an error): refused if
+        /// another has taken the name since. None: it takes the name from whoever has it.
+        #[serde(default)]
+        current: Option<(ProducerId, ProducerEpoch)>,
+    },
+}
+
+impl<'a> Op<'a> {
+    /// A publish with nothing but what every publish has.
+    pub fn publish(to: Target<'a>, confirm: bool, records: Records<'a>) -> Op<'a> {
+        Op::Publish { to, confirm, records, by: None, transactional: false }
+    }
+}
+
+/// A batch's number among those of its producer: what tells one that is sent again.
+///
+/// Numbers count records from 0, as Kafka's do: the next batch has this batch's number and as many
+/// more as it has records, and after 2³¹ - 1 comes 0. They are counted for each partition that is
+/// published to by its number, and once for everything else (queues, exchanges, topics whose keys
+/// pick the partition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sequenced {
+    /// Who.
+    pub producer: ProducerId,
+    /// In which of its lives.
+    pub epoch: ProducerEpoch,
+    /// The number of the first record.
+    pub sequence: u32,
 }
 
 /// How an exchange routes, as in AMQP 0-9-1.

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{MemberId, Offset, QueueId};
+use crate::id::{MemberId, Offset, ProducerId, QueueId};
 use crate::time::Time;
 use crate::view::DeadlineReason;
 
@@ -34,6 +34,8 @@ pub(crate) enum Due {
     Session(MemberId),
     /// This request has waited long enough.
     Wait(u64),
+    /// This producer may have been idle for too long.
+    Producer(ProducerId),
 }
 
 impl Due {
@@ -43,6 +45,7 @@ impl Due {
             Due::Delay(..) => DeadlineReason::DelayEnds,
             Due::Session(_) => DeadlineReason::SessionEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
+            Due::Producer(_) => DeadlineReason::ProducerIdle,
         }
     }
 }

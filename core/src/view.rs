@@ -66,6 +66,8 @@ pub enum DeadlineReason {
     SessionEnds,
     /// A request has waited long enough.
     WaitEnds,
+    /// A producer may have been idle for too long.
+    ProducerIdle,
 }
 
 /// An exchange.

@@ -103,6 +103,7 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Peek { .. } | Op::Inspect { .. } => "Inspected",
         Op::Read { .. } => "ReadDone",
         Op::Join { .. } => "Joined",
+        Op::InitProducer { .. } => "ProducerReady",
         Op::DeclareExchange { .. }
         | Op::DeleteExchange { .. }
         | Op::DeclareQueue { .. }
@@ -136,6 +137,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         Event::Joined { tag, .. } => (*tag, "Joined"),
         Event::Polled { tag, .. } => (*tag, "Polled"),
         Event::ReadDone { tag, .. } => (*tag, "ReadDone"),
+        Event::ProducerReady { tag, .. } => (*tag, "ProducerReady"),
         Event::Inspected { tag, .. } => (*tag, "Inspected"),
         Event::Opened { .. }
         | Event::Cancelled { .. }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use fanlight_core::{
-    Assignment, ConsumerId, Event, Fetched, Generation, LeaseId, MemberId, Offset, Tag,
+    Assignment, Code, ConsumerId, Event, Fetched, Generation, LeaseId, MemberId, Offset, Op,
+    ProducerEpoch, ProducerId, Sequenced, Tag, Target,
 };
 
 /// One open connection, seen from the client's side.
@@ -16,8 +17,23 @@ pub struct Client {
     pub consumers: Vec<ConsumerId>,
     /// Its members of groups.
     pub members: BTreeMap<MemberId, Reader>,
+    /// Producers that it initialised, and the number that comes next in each of their counts.
+    pub producers: BTreeMap<ProducerId, Numbering>,
+    /// Numbered batches that it does not know to be stored.
+    numbered: BTreeMap<Tag, (Sequenced, Option<(String, u32)>)>,
     /// Which member a poll was for.
     polls: BTreeMap<Tag, MemberId>,
+}
+
+/// A producer, as its client sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Numbering {
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// The next number for a partition that is named, and for everything else.
+    pub next: BTreeMap<Option<(String, u32)>, u32>,
+    /// What it published last.
+    pub last: Option<Op<'static>>,
 }
 
 /// A member of a group, as its client sees it.
@@ -49,15 +65,51 @@ impl Client {
             }
             Event::Expelled { member } => drop(self.members.remove(member)),
             Event::Polled { tag, batches } => self.polled(*tag, batches),
-            Event::Refused { tag, .. } => drop(self.polls.remove(tag)),
+            Event::Refused { tag, refusal } => {
+                self.polls.remove(tag);
+                self.not_published(*tag, refusal.code);
+            }
+            Event::Published { tag, .. } => drop(self.numbered.remove(tag)),
+            Event::ProducerReady { producer, epoch, .. } => {
+                let numbering = Numbering { epoch: *epoch, ..Numbering::default() };
+                self.producers.insert(*producer, numbering);
+            }
             Event::Opened { .. }
             | Event::Done { .. }
             | Event::Count { .. }
-            | Event::Published { .. }
             | Event::Settled { .. }
             | Event::ReadDone { .. }
             | Event::Inspected { .. }
             | Event::Activity { .. } => {}
+        }
+    }
+
+    /// Remembers a numbered batch that is sent now.
+    pub fn publishes(&mut self, tag: Tag, op: &Op<'static>) {
+        let Op::Publish { to, records, by: Some(by), .. } = op else { return };
+        let Some(numbering) = self.producers.get_mut(&by.producer) else { return };
+        let lane = match to {
+            Target::Topic { name, partition: Some(partition) } => {
+                Some((name.clone().into_owned(), *partition))
+            }
+            Target::Topic { partition: None, .. }
+            | Target::Queue { .. }
+            | Target::Exchange { .. } => None,
+        };
+        numbering.last = Some(op.clone());
+        let next = numbering.next.entry(lane.clone()).or_default();
+        if *next == by.sequence {
+            *next += records.count();
+            self.numbered.insert(tag, (*by, lane));
+        }
+    }
+
+    fn not_published(&mut self, tag: Tag, code: Code) {
+        let Some((by, lane)) = self.numbered.remove(&tag) else { return };
+        if matches!(code, Code::ProducerFenced | Code::UnknownProducer) {
+            self.producers.remove(&by.producer);
+        } else if let Some(numbering) = self.producers.get_mut(&by.producer) {
+            numbering.next.insert(lane, by.sequence);
         }
     }
 

@@ -11,6 +11,7 @@ use fanlight_core::{
 use crate::client::Client;
 use crate::dice::Dice;
 
+mod producers;
 mod queues;
 mod streams;
 mod topology;
@@ -97,6 +98,7 @@ impl Workload {
                 connections_max: 4,
                 consumers_per_connection_max: 3,
                 prefetch_max: 4,
+                producers_max: 2,
             };
         }
         Config { seed, limits }
@@ -193,6 +195,9 @@ impl Workload {
         if let (Op::Poll { member, .. }, Some(client)) = (&op, self.clients.get_mut(&conn)) {
             client.polls(tag, *member);
         }
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.publishes(tag, &op);
+        }
         Input::Request(conn, Request { tag, op })
     }
 
@@ -200,7 +205,7 @@ impl Workload {
         let Weights { topology, publish, queues, streams, views } = self.weights;
         match self.dice.weighted(&[topology, publish, queues, streams, views]) {
             0 => self.topology(),
-            1 => self.publish(),
+            1 => self.produce(conn),
             2 => self.queue_op(conn),
             3 => self.stream_op(conn),
             _ => self.view(),

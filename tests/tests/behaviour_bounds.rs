@@ -89,7 +89,7 @@ impl Bench {
             batch.push_body(body);
         }
         let records = batch.finish().expect("there is a record");
-        self.done(Op::Publish { to: Target::Queue { name: queue.into() }, confirm: true, records });
+        self.done(Op::publish(Target::Queue { name: queue.into() }, true, records));
     }
 
     fn consume(&mut self, queue: &'static str, prefetch: u32) {
@@ -209,10 +209,12 @@ fn a_publish_passes_only_so_many_exchanges() {
     }
     let to = Destination::Queue("end".into());
     bench.done(Op::Bind { exchange: name(EXCHANGE_HOPS_MAX).into(), to, pattern: "".into() });
-    let publish = |from: usize| Op::Publish {
-        to: Target::Exchange { name: name(from).into(), routing_key: "".into() },
-        confirm: true,
-        records: Batch::new().push_body(b"x").finish().expect("there is a record"),
+    let publish = |from: usize| {
+        Op::publish(
+            Target::Exchange { name: name(from).into(), routing_key: "".into() },
+            true,
+            Batch::new().push_body(b"x").finish().expect("there is a record"),
+        )
     };
     bench.done(publish(1));
     bench.ask(publish(0));
@@ -243,7 +245,7 @@ fn names_keys_and_headers_are_as_long_as_they_may_be_and_no_longer() {
         batch.push(None, headers, None, b"x").expect("the encoding has room for one more");
         let name = "q".repeat(NAME_BYTES_MAX).into();
         let records = batch.finish().expect("there is a record");
-        Op::Publish { to: Target::Queue { name }, confirm: true, records }
+        Op::publish(Target::Queue { name }, true, records)
     };
     bench.done(publish(HEADERS_MAX));
     bench.ask(publish(HEADERS_MAX + 1));

@@ -119,6 +119,10 @@ traces! {
     offsets_survive_a_restart
     a_watcher_sees_a_queue_in_sentences
     a_watcher_sees_a_group_in_sentences
+    a_batch_sent_again_is_stored_once
+    each_partition_has_a_count_of_its_own
+    a_name_taken_over_fences_its_older_life
+    an_idle_producer_is_forgotten
 }
 
 #[test]

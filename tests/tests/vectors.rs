@@ -93,15 +93,17 @@ macro_rules! variants {
 variants! {
     OPS Op: DeclareExchange DeleteExchange DeclareQueue DeleteQueue PurgeQueue CreateTopic
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
-        Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release AlterQueue;
+        Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
+        AlterQueue InitProducer;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received Settled
-        Joined Assigned Expelled Polled ReadDone Inspected Activity;
+        Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven GroupCreated
-        Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered;
+        Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered
+        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
-        Polled Committed Sought Released Refused;
+        Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired;
     VIEWS View: Overview Queue Topic Group Messages;
 }
 

@@ -20,7 +20,7 @@ export interface CoreConfig {
 }
 export interface Deadline {
     at: bigint;
-    reason: "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds";
+    reason: "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds" | "producerIdle";
 }
 export interface Told {
     conn: bigint;
@@ -180,7 +180,8 @@ impl Ear {
                 | Event::Expelled { .. }
                 | Event::Polled { .. }
                 | Event::ReadDone { .. }
-                | Event::Inspected { .. } => Told::Event { conn, event },
+                | Event::Inspected { .. }
+                | Event::ProducerReady { .. } => Told::Event { conn, event },
             },
             Effect::Close(conn, reason) => Told::Close { conn, close: reason },
         };

@@ -204,7 +204,7 @@ fn frames_give_the_effects_as_frames_each_at_its_own_time() {
     let declare =
         Op::DeclareQueue { name: "jobs".into(), policy: fanlight_core::QueuePolicy::default() };
     let to = Target::Queue { name: "jobs".into() };
-    let publish = Op::Publish { to, confirm: true, records };
+    let publish = Op::publish(to, true, records);
     let mut frames = Vec::new();
     input(1, Input::Open(ConnId(4), session()), &mut frames);
     input(2, Input::Request(ConnId(4), Request { tag: Tag(1), op: declare }), &mut frames);

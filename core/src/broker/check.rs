@@ -27,7 +27,7 @@ impl core::error::Error for Violation {}
 
 type Checked = Result<(), Violation>;
 
-fn hold(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
+pub(super) fn hold(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if condition { Ok(()) } else { Err(Violation(otherwise())) }
 }
 
@@ -47,6 +47,7 @@ impl Broker {
             self.check_group(group)?;
         }
         self.check_waits()?;
+        self.check_producers()?;
         self.check_totals()
     }
 
@@ -164,7 +165,8 @@ impl Broker {
         let timed = self.queues.values().map(|queue| queue.work.leased() + queue.work.delayed());
         let sessions = self.groups.values().flat_map(|group| group.members.values());
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
-        let due = timed.sum::<u64>() as usize + sessions + self.waits.len();
+        let idle = self.producers.len();
+        let due = timed.sum::<u64>() as usize + sessions + self.waits.len() + idle;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

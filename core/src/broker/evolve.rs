@@ -4,6 +4,7 @@ use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::produce::Produced;
 use super::{Broker, Violation};
 use crate::exchange::{Exchange, Leads};
 use crate::fact::{Fact, Stored};
@@ -15,6 +16,7 @@ use crate::planted::{Planted, planted};
 use crate::policy::QueuePolicy;
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord};
+use crate::request::Sequenced;
 use crate::time::Time;
 use crate::timer::Due;
 use crate::topic::Topic;
@@ -107,6 +109,27 @@ impl Broker {
                 self.queue_made(id, name, at, QueuePolicy::of(&settings))?;
             }
             Fact::QueueAltered { id, at, settings } => self.queue_altered(id, at, &settings)?,
+            Fact::ProducerInitialised { id, name, epoch, renewed, timeout, at } => {
+                self.producer_initialised(id, name, (epoch, renewed), timeout, at)?;
+            }
+            Fact::Produced {
+                at,
+                producer,
+                epoch,
+                lane,
+                sequence,
+                count,
+                transactional: _,
+                batches,
+            } => {
+                let by = Sequenced { producer, epoch, sequence };
+                self.produced(&Produced { at, by, lane, count }, &batches)?;
+            }
+            Fact::ProducerExpired { id } => self.producer_expired(id)?,
+            Fact::ProducerSequence { producer, lane, next, batches } => {
+                self.producer_sequence(producer, lane, next, &batches)?;
+            }
+            Fact::ProducersFrom { next } => self.next_producer = self.next_producer.max(next),
         }
         Ok(())
     }
@@ -160,11 +183,14 @@ impl Broker {
             group.owned.retain(|partition, _| partition.0 != id);
             group.reached.retain(|partition, _| partition.0 != id);
         }
+        for producer in self.producers.values_mut() {
+            producer.lanes.retain(|lane, _| lane.is_none_or(|(topic, _)| topic != id));
+        }
         self.unbind_all(&Leads::Topic(id));
         Ok(())
     }
 
-    fn stored(&mut self, at: Time, Stored { appends, records }: &Stored<'_>) -> Evolved {
+    pub(super) fn stored(&mut self, at: Time, Stored { appends, records }: &Stored<'_>) -> Evolved {
         let records = records.to_shared();
         for Append { place, base } in appends.iter() {
             let log = self.log(*place)?;

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::produce::Ordered;
 use super::route::Route;
 use super::{Broker, Refused, counted, span_within};
 use crate::activity::Activity;
@@ -17,22 +18,44 @@ use crate::murmur2::partition_of;
 use crate::planted::{Planted, planted};
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
-use crate::request::Target;
+use crate::request::{Sequenced, Target};
 use crate::time::Span;
+
+/// How a batch is published, beside where to.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) confirm: bool,
+    pub(super) by: Option<Sequenced>,
+    pub(super) transactional: bool,
+}
 
 impl Broker {
     pub(super) fn publish(
         &mut self,
         conn: ConnId,
         tag: Tag,
-        to: Target<'_>,
-        confirm: bool,
-        records: Records<'_>,
+        to: &Target<'_>,
+        How { confirm, by, transactional }: How,
+        records: &Records<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        self.check_size(&records)?;
-        let route = self.route(&to)?;
-        self.check_room(&route, &records)?;
+        if transactional {
+            return Err(
+                Code::InvalidTransaction.because("a transaction needs a producer with a name")
+            );
+        }
+        let numbered = match by.map(|by| self.ordered(to, by, records.count())).transpose()? {
+            Some(Ordered::Stored(by, appends)) => {
+                let batch = (by, records.count());
+                self.published_before((conn, tag), confirm, batch, &appends, out);
+                return Ok(());
+            }
+            Some(Ordered::Next(lane, by)) => Some((lane, by)),
+            None => None,
+        };
+        self.check_size(records)?;
+        let route = self.route(to)?;
+        self.check_room(&route, records)?;
         let batches = self.place(&route, &records.to_shared());
         let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
         if bytes > FACT_BYTES_MAX {
@@ -41,20 +64,41 @@ impl Broker {
                  publish smaller batches"
             )));
         }
+        if numbered.is_some() {
+            self.may_remember(&batches)?;
+        }
         if confirm && planted(Planted::ConfirmBeforeFact) {
             let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
-            self.tell(conn, Event::Published { tag, appends: appends.collect() }, out);
+            let appends = appends.collect();
+            self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
         }
-        self.record_published(&batches, out);
+        match numbered {
+            None => self.record_published(&batches, out),
+            Some((lane, by)) => {
+                let Sequenced { producer, epoch, sequence } = by;
+                let fact = Fact::Produced {
+                    at: self.now,
+                    producer,
+                    epoch,
+                    lane,
+                    sequence,
+                    count: records.count(),
+                    transactional,
+                    batches: Cow::Borrowed(&batches),
+                };
+                self.record(fact, out);
+            }
+        }
         let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
         let appends: Cow<'_, [Append]> = match &batches[..] {
             [one] => Cow::Borrowed(&one.appends),
             _ => appends.collect(),
         };
         if confirm && !planted(Planted::ConfirmBeforeFact) {
-            self.tell(conn, Event::Published { tag, appends: Cow::Borrowed(&appends) }, out);
+            let appends = Cow::Borrowed(&appends[..]);
+            self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
         }
-        let (exchange, key) = match &to {
+        let (exchange, key) = match to {
             Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
             Target::Queue { .. } | Target::Topic { .. } => ("", ""),
         };

@@ -105,6 +105,7 @@ impl Broker {
                 });
             }
         }
+        self.put_producers(&mut put);
         put(Fact::NumbersFrom {
             queue: self.next_queue,
             topic: self.next_topic,

@@ -160,7 +160,7 @@ async fn publish(
                 Mode::Queue => Target::Queue { name: name.into() },
             };
             let at = Instant::now();
-            let tag = client.send(Op::Publish { to, confirm: true, records }).await?;
+            let tag = client.send(Op::publish(to, true, records)).await?;
             sent.push_back((tag, at));
             left -= count;
             bar.inc(count);

@@ -86,7 +86,8 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Joined { tag, .. }
         | Event::Polled { tag, .. }
         | Event::ReadDone { tag, .. }
-        | Event::Inspected { tag, .. } => Some(*tag),
+        | Event::Inspected { tag, .. }
+        | Event::ProducerReady { tag, .. } => Some(*tag),
         Event::Opened { .. }
         | Event::Cancelled { .. }
         | Event::Delivered { .. }

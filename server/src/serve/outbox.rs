@@ -224,7 +224,7 @@ fn because(reason: CloseReason) -> Closing {
 
 fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
     match fact {
-        Fact::Published { batches, .. } => {
+        Fact::Published { batches, .. } | Fact::Produced { batches, .. } => {
             for batch in batches.iter() {
                 let count = u64::from(batch.records.count());
                 metrics.messages_published.add(count);
@@ -252,7 +252,11 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::NumbersFrom { .. }
         | Fact::MessageState { .. }
         | Fact::QueueMade { .. }
-        | Fact::QueueAltered { .. } => {}
+        | Fact::QueueAltered { .. }
+        | Fact::ProducerInitialised { .. }
+        | Fact::ProducerExpired { .. }
+        | Fact::ProducerSequence { .. }
+        | Fact::ProducersFrom { .. } => {}
     }
 }
 
@@ -281,6 +285,7 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Inspected { .. }
+        | Event::ProducerReady { .. }
         | Event::Activity { .. } => {}
     }
 }

@@ -99,7 +99,8 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
     while !rest.is_empty() {
         match codec::decode(&mut rest, entry.payload.len()) {
             Ok(Frame::Fact(mut fact)) => {
-                if let Fact::Published { batches, .. } = &mut fact {
+                if let Fact::Published { batches, .. } | Fact::Produced { batches, .. } = &mut fact
+                {
                     for batch in batches.to_mut() {
                         super::shard::share(&mut batch.records, &entry.payload);
                     }

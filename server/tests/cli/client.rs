@@ -52,7 +52,7 @@ async fn many_requests_may_be_on_the_way_and_each_answer_names_its_own() {
     let mut sent = Vec::new();
     for _ in 0..100 {
         let to = Target::Queue { name: "q".into() };
-        let op = Op::Publish { to, confirm: true, records: records.clone() };
+        let op = Op::publish(to, true, records.clone());
         sent.push(client.send(op).await.expect("sent"));
     }
     for tag in sent {

@@ -153,9 +153,9 @@ impl Client {
         to: Target<'_>,
         records: Records<'_>,
     ) -> Result<Result<Vec<Offset>, Refusal<'static>>, Lost> {
-        let tag = self.ask(Op::Publish { to, confirm: true, records }).await?;
+        let tag = self.ask(Op::publish(to, true, records)).await?;
         self.expect(|event| match event {
-            Event::Published { tag: t, appends } if t == tag => {
+            Event::Published { tag: t, appends, .. } if t == tag => {
                 Some(Ok(appends.iter().map(|append| append.base).collect()))
             }
             Event::Refused { tag: t, refusal } if t == tag => {

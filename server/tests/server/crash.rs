@@ -108,12 +108,12 @@ async fn produce(mut client: Client, mut dice: Dice, shared: Shared) -> Result<(
                 ids
             });
             let records = batch(ids.iter().map(|id| body(*id)));
-            let tag = client.ask(Op::Publish { to: log.target(), confirm: true, records }).await?;
+            let tag = client.ask(Op::publish(log.target(), true, records)).await?;
             waiting.insert(tag, (log, ids));
         }
         let (tag, base) = client
             .expect(|event| match event {
-                Event::Published { tag, appends } => Some((tag, appends[0].base)),
+                Event::Published { tag, appends, .. } => Some((tag, appends[0].base)),
                 Event::Refused { refusal, .. } => panic!("refused: {refusal}"),
                 _ => None,
             })

@@ -49,7 +49,7 @@ async fn many_frames_may_come_in_one_message() {
     let mut tags = Vec::new();
     for n in 0..50 {
         let records = batch([format!("job {n}")]);
-        let op = Op::Publish { to: to_queue("jobs"), confirm: true, records };
+        let op = Op::publish(to_queue("jobs"), true, records);
         let (tag, frame) = client.request(op);
         tags.push(tag);
         message.extend(frame);
@@ -57,7 +57,7 @@ async fn many_frames_may_come_in_one_message() {
     client.send_bytes(message).await.expect("the server is there");
     for (n, tag) in tags.into_iter().enumerate() {
         let base = client.expect(|event| match event {
-            Event::Published { tag: t, appends } => {
+            Event::Published { tag: t, appends, .. } => {
                 assert_eq!(t, tag, "confirms come in the order of the requests");
                 Some(appends[0].base)
             }

@@ -13,7 +13,9 @@ pub(super) struct Atomic {
 
 impl Atomic {
     fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::Published { batches, .. } = fact else { return Ok(()) };
+        let (Fact::Published { batches, .. } | Fact::Produced { batches, .. }) = fact else {
+            return Ok(());
+        };
         let mut bodies = BTreeSet::new();
         for Stored { records, .. } in batches.iter() {
             bodies.extend(records.iter().map(|record| record.body.to_vec()));

@@ -40,7 +40,7 @@ impl Invariant for Confirms {
                     self.asked.insert((*conn, request.tag), bodies);
                 }
             }
-            Moment::Told { conn, event: Event::Published { tag, appends }, .. } => {
+            Moment::Told { conn, event: Event::Published { tag, appends, .. }, .. } => {
                 let bodies = self.asked.get(&(*conn, *tag)).ok_or("a confirm without a publish")?;
                 for append in appends.iter() {
                     let confirmed = bodies.iter().map(|body| (home(append), body.clone()));
@@ -50,7 +50,10 @@ impl Invariant for Confirms {
             Moment::Recovered { history, .. } => {
                 let mut found = BTreeSet::new();
                 for fact in super::facts(history) {
-                    let Fact::Published { batches, .. } = fact else { continue };
+                    let (Fact::Published { batches, .. } | Fact::Produced { batches, .. }) = fact
+                    else {
+                        continue;
+                    };
                     for Stored { appends, records } in batches.iter() {
                         for append in appends.iter() {
                             let bodies = records.iter().map(|record| record.body.to_vec());

@@ -20,7 +20,7 @@ impl Ledger {
     }
 
     pub(super) fn learn(&mut self, fact: &Fact<'_>) -> Result<(), String> {
-        if let Fact::Published { batches, .. } = fact {
+        if let Fact::Published { batches, .. } | Fact::Produced { batches, .. } = fact {
             for Stored { appends, records } in batches.iter() {
                 for Append { place, base } in appends.iter() {
                     let bodies = records.iter().map(|record| record.body.to_vec());

@@ -174,5 +174,5 @@ fn publish(dice: &mut Dice, bodies: &mut u64) -> Op<'static> {
         _ => Target::Topic { name: "events".into(), partition: None },
     };
     let records = batch.finish().expect("there is a record");
-    Op::Publish { to, confirm: dice.percent(90), records }
+    Op::publish(to, dice.percent(90), records)
 }

@@ -84,6 +84,7 @@ fn config<'t>(words: impl Iterator<Item = &'t str>) -> Result<Command<'t>, Strin
             "connections_max" => limits.connections_max = value,
             "consumers_per_connection_max" => limits.consumers_per_connection_max = value,
             "prefetch_max" => limits.prefetch_max = value,
+            "producers_max" => limits.producers_max = value,
             _ => return Err(format!("there is no limit {name:?}")),
         }
     }

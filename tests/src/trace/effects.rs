@@ -55,10 +55,7 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             format!("unbound {exchange} {to:?} key={pattern:?}")
         }
         Fact::Published { batches, at: _ } => {
-            let stored = |Stored { appends, records }: &Stored<'_>| {
-                format!("{}: {}", names.appends(appends), shown_records(records))
-            };
-            format!("published {}", batches.iter().map(stored).collect::<Vec<_>>().join("; "))
+            format!("published {}", shown_stored(batches, names))
         }
         Fact::Settled { queue, offsets: gone } => {
             format!("settled {} {}", names.queue(*queue), offsets(gone))
@@ -90,10 +87,44 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             names.topic(*topic)
         ),
         Fact::GroupDeleted { id } => format!("group-deleted {}", names.group(*id)),
-        Fact::LogStarts { .. } | Fact::NumbersFrom { .. } | Fact::MessageState { .. } => {
+        Fact::ProducerInitialised { id, name, epoch, renewed: _, timeout, at: _ } => format!(
+            "producer-initialised {id}{} epoch={epoch} timeout={}",
+            name.iter().map(|name| format!(" {name}")).collect::<String>(),
+            shown_span(*timeout)
+        ),
+        Fact::Produced {
+            producer,
+            epoch,
+            lane,
+            sequence,
+            transactional,
+            batches,
+            at: _,
+            count: _,
+        } => format!(
+            "produced by {producer} epoch={epoch}{} sequence={sequence}{} {}",
+            lane.iter()
+                .map(|(topic, partition)| format!(" for {}/{partition}", names.topic(*topic)))
+                .collect::<String>(),
+            if *transactional { " in its transaction" } else { "" },
+            shown_stored(batches, names)
+        ),
+        Fact::ProducerExpired { id } => format!("producer-expired {id}"),
+        Fact::LogStarts { .. }
+        | Fact::NumbersFrom { .. }
+        | Fact::MessageState { .. }
+        | Fact::ProducerSequence { .. }
+        | Fact::ProducersFrom { .. } => {
             format!("only in snapshots: {fact:?}")
         }
     }
+}
+
+fn shown_stored(batches: &[Stored<'_>], names: &Names) -> String {
+    let stored = |Stored { appends, records }: &Stored<'_>| {
+        format!("{}: {}", names.appends(appends), shown_records(records))
+    };
+    batches.iter().map(stored).collect::<Vec<_>>().join("; ")
 }
 
 fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
@@ -111,7 +142,13 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
                 refusal.message
             )
         }
-        Event::Published { tag, appends } => format!("{tag} published {}", names.appends(appends)),
+        Event::Published { tag, appends, duplicate } => {
+            let before = if *duplicate { " before, at" } else { "" };
+            format!("{tag} published{before} {}", names.appends(appends))
+        }
+        Event::ProducerReady { tag, producer, epoch } => {
+            format!("{tag} ready as {producer} epoch={epoch}")
+        }
         Event::Consuming { tag, consumer } => format!("{tag} consuming as {consumer}"),
         Event::Cancelled { consumer } => format!("{consumer} cancelled"),
         Event::Delivered { consumer, deliveries } => {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use fanlight_core::{
     Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, Generation, Inspect,
-    LeaseId, MemberId, Offset, Op, Pick, Position, Span, Start, Target, Time,
+    LeaseId, MemberId, Offset, Op, Pick, Position, ProducerEpoch, ProducerId, Sequenced, Span,
+    Start, Target, Time,
 };
 
 use super::names::Names;
@@ -89,7 +90,12 @@ pub(super) fn parse<'t>(verb: &str, words: Vec<&'t str>, names: &Names) -> Parse
         Some(op) => op,
         None => match queues(verb, &mut words, names)? {
             Some(op) => op,
-            None => streams(verb, &mut words)?.ok_or_else(|| format!("{verb:?} is no request"))?,
+            None => match streams(verb, &mut words)? {
+                Some(op) => op,
+                None => {
+                    producers(verb, &mut words)?.ok_or_else(|| format!("{verb:?} is no request"))?
+                }
+            },
         },
     };
     words.done()?;
@@ -231,16 +237,47 @@ fn publish<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
         let routing_key = words.take("key").unwrap_or_default();
         Target::Exchange { name: name.into(), routing_key: routing_key.into() }
     };
-    let (mut confirm, mut batch) = (true, Batch::new());
+    let by = words.take("by").map(sequenced).transpose()?;
+    let (mut confirm, mut transactional, mut batch) = (true, false, Batch::new());
     for word in words.plain.by_ref() {
         if word == "unconfirmed" {
             confirm = false;
+        } else if word == "transactional" {
+            transactional = true;
         } else {
             add_record(&mut batch, word)?;
         }
     }
     let records = batch.finish().ok_or("a publish has a record at least")?;
-    Ok(Op::Publish { to, confirm, records })
+    Ok(Op::Publish { to, confirm, records, by, transactional })
+}
+
+/// `producer-1/0/5`: in its epoch 0, from sequence 5.
+fn sequenced(text: &str) -> Parsed<Sequenced> {
+    let (life, sequence) = text.rsplit_once('/').ok_or("by=producer-1/0/5")?;
+    let (producer, epoch) = producer(life)?;
+    let sequence = sequence.parse().map_err(|_| format!("{text:?}: the sequence is a number"))?;
+    Ok(Sequenced { producer, epoch, sequence })
+}
+
+/// `producer-1/0`: in its epoch 0.
+fn producer(text: &str) -> Parsed<(ProducerId, ProducerEpoch)> {
+    let bad = || format!("{text:?} is no producer-1/0");
+    let (producer, epoch) = text.split_once('/').ok_or_else(bad)?;
+    let producer = producer.strip_prefix("producer-").and_then(|n| n.parse().ok());
+    let epoch = epoch.parse().map_err(|_| bad())?;
+    Ok((ProducerId(producer.ok_or_else(bad)?), ProducerEpoch(epoch)))
+}
+
+fn producers<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
+    Ok(Some(match verb {
+        "init-producer" => Op::InitProducer {
+            timeout: words.span("timeout")?,
+            current: words.take("current").map(producer).transpose()?,
+            name: words.plain.next().map(Cow::from),
+        },
+        _ => return Ok(None),
+    }))
 }
 
 fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {

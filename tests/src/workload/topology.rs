@@ -151,7 +151,7 @@ impl Workload {
             },
             _ => Target::Exchange { name: "".into(), routing_key: self.queue().into() },
         };
-        Op::Publish { to, confirm: self.dice.percent(80), records: self.records() }
+        Op::publish(to, self.dice.percent(80), self.records())
     }
 
     fn records(&mut self) -> Records<'static> {

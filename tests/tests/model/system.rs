@@ -135,7 +135,7 @@ impl System {
 
     fn publish(&mut self, to: Target<'static>, count: u8) -> Answer {
         let records = self.records(count);
-        self.ask(ConnId(self.last_conn), Op::Publish { to, confirm: true, records });
+        self.ask(ConnId(self.last_conn), Op::publish(to, true, records));
         Answer::Nothing
     }
 

@@ -56,6 +56,12 @@ export interface Happenings {
     released: Held & { conn: bigint };
     /** A request was refused. */
     refused: { conn: bigint; refusal: { code: number; codeName: CodeName; message: string } };
+    /** A producer that numbers its batches is there, or began another life. */
+    producerReady: { producer: bigint; epoch: number; name: string; conn: bigint };
+    /** A batch was sent again, and not stored again. */
+    deduplicated: { producer: bigint; sequence: number; count: number; conn: bigint };
+    /** A producer was forgotten: nothing was heard of it for long. */
+    producerExpired: { producer: bigint; name: string };
 }
 
 interface Published {

@@ -38,12 +38,22 @@ export const codes = {
     InUse: 211,
     /** No binding took the message, and it would have been lost. */
     Unroutable: 212,
+    /** There is no such producer, or it was forgotten because nothing was heard of it for long. */
+    UnknownProducer: 220,
     /** The lease ended, was settled, or belongs to another connection. */
     StaleLease: 300,
     /** The offset is not in the log. */
     OffsetOutOfRange: 301,
     /** The member no longer owns the partition, or speaks for an old generation. */
     Fenced: 302,
+    /** The batch's number is not the next one: a batch before it is missing. */
+    OutOfOrderSequence: 320,
+    /** The batch's number was used before, by a batch that is no longer remembered or was another. */
+    DuplicateSequence: 321,
+    /** A newer life of the producer took its place, or the broker aborted its transaction. */
+    ProducerFenced: 322,
+    /** The transaction is not in a state in which this can be done. */
+    InvalidTransaction: 323,
     /** A record or batch is larger than the limit. */
     TooLarge: 400,
     /** The queue holds as many messages as it may. */

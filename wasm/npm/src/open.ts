@@ -36,6 +36,8 @@ export interface Limits {
     /** Consumers, members and waiting requests of one connection. */
     consumersPerConnectionMax: number;
     prefetchMax: number;
+    /** Producers that number their batches. */
+    producersMax: number;
 }
 
 /** How to open a broker. Every part may be left out. */

@@ -70,7 +70,8 @@ export interface WireAnswers {
     done: { tag: number };
     count: { tag: number; count: bigint };
     refused: { tag: number; refusal: { code: number; message: string } };
-    published: { tag: number; appends: WireAppend[] };
+    published: { tag: number; appends: WireAppend[]; duplicate: boolean };
+    producerReady: { tag: number; producer: bigint; epoch: number };
     consuming: { tag: number; consumer: bigint };
     received: { tag: number; deliveries: WireDelivery[] };
     settled: { tag: number; count: number; stale: WireLease[] };
@@ -117,7 +118,12 @@ export interface WireOverview {
     connections: { id: bigint; client: string }[];
 }
 
-export type WireDeadlineReason = "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds";
+export type WireDeadlineReason =
+    | "leaseEnds"
+    | "delayEnds"
+    | "sessionEnds"
+    | "waitEnds"
+    | "producerIdle";
 
 export interface WireExchangeView {
     name: string;

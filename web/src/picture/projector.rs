@@ -284,6 +284,11 @@ impl Projector {
                 let sentence = format!("{name} was refused: {}", refusal.message);
                 self.say(at, LineKind::Refusal, sentence, about);
             }
+            Activity::ProducerReady { .. }
+            | Activity::Deduplicated { .. }
+            | Activity::ProducerExpired { .. } => {
+                self.say(at, LineKind::Client, activity.to_string(), About::default());
+            }
             Activity::Enqueued { .. }
             | Activity::Leased { .. }
             | Activity::Extended { .. }

@@ -65,11 +65,11 @@ impl Shop {
             )
             .expect("an order's number is a short key");
         desk.note(Note::Publishing { key: order.order_id.clone(), body });
-        let tag = desk.send(Op::Publish {
-            to: Target::Exchange { name: EXCHANGE.into(), routing_key: order.routing_key().into() },
-            confirm: true,
-            records: batch.finish().expect("one record was added"),
-        });
+        let tag = desk.send(Op::publish(
+            Target::Exchange { name: EXCHANGE.into(), routing_key: order.routing_key().into() },
+            true,
+            batch.finish().expect("one record was added"),
+        ));
         self.unconfirmed.insert(tag, order);
     }
 

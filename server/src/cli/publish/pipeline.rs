@@ -163,7 +163,7 @@ impl<'c> Pipeline<'c> {
         let records = part.records.clone();
         // It is on the way from here on, even if this future is dropped.
         self.sent.push_back((self.client.next_tag(), part));
-        let op = Op::Publish { to: self.goal.target(), confirm: true, records };
+        let op = Op::publish(self.goal.target(), true, records);
         self.client.send(op).await?;
         Ok(())
     }

@@ -285,7 +285,7 @@ impl<L: Link> Flow<L> {
         self.projector.expect(ActorId::YOU, key, body);
         let to =
             Target::Exchange { name: EXCHANGE.into(), routing_key: routing_key.to_owned().into() };
-        self.ask_operator(now, Op::Publish { to, confirm: true, records }, Asked::Publish);
+        self.ask_operator(now, Op::publish(to, true, records), Asked::Publish);
         Ok(())
     }
 }

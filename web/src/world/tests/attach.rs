@@ -122,7 +122,7 @@ fn a_server_with_a_topology_is_shown_and_left_as_it_is() {
     server.send(Time::ZERO, stranger, Op::CreateTopic { name: "clicks".into(), partitions: 2 });
     let to = Target::Topic { name: "clicks".into(), partition: Some(1) };
     let records = batch(&["early"]);
-    server.send(Time::ZERO, stranger, Op::Publish { to: to.clone(), confirm: false, records });
+    server.send(Time::ZERO, stranger, Op::publish(to.clone(), false, records));
     let mut attach = Attach::to(server);
     attach.run(1_000);
     let picture = attach.world.picture();
@@ -137,7 +137,7 @@ fn a_server_with_a_topology_is_shown_and_left_as_it_is() {
 
     let now = attach.world.clock().now;
     let records = batch(&["later", "latest"]);
-    attach.server.send(now, stranger, Op::Publish { to, confirm: false, records });
+    attach.server.send(now, stranger, Op::publish(to, false, records));
     attach.run(1_500);
     let picture = attach.world.picture();
     let tape = &picture.topic("clicks").unwrap().tapes[1];
@@ -166,7 +166,7 @@ fn what_our_actors_are_handed_of_strangers_is_known_by_its_content() {
     }
     let to = Target::Topic { name: scenario::TOPIC.into(), partition: Some(0) };
     let records = records.finish().unwrap();
-    attach.server.send(now, stranger, Op::Publish { to, confirm: false, records });
+    attach.server.send(now, stranger, Op::publish(to, false, records));
     attach.world.act(Act::Start { actor: PAYMENT }).unwrap();
     attach.run(1_000);
     let log = &attach.world.picture().log;

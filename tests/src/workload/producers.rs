@@ -1,0 +1,59 @@
+//! What producers that number their batches ask.
+
+use fanlight_core::{ConnId, Op, ProducerEpoch, ProducerId, Sequenced, Span, Target};
+
+use super::Workload;
+use crate::client::Numbering;
+
+const NAMES: [&str; 2] = ["ledger-writer", "mailer"];
+
+impl Workload {
+    /// A publish; one of four is numbered.
+    pub(super) fn produce(&mut self, conn: ConnId) -> Op<'static> {
+        let op = self.publish();
+        if !self.dice.percent(25) {
+            return op;
+        }
+        let producers = &self.clients[&conn].producers;
+        let producers: Vec<_> = producers.iter().map(|(id, n)| (*id, n.clone())).collect();
+        match self.dice.pick_any(&producers).cloned() {
+            Some(_) if self.dice.percent(10) => self.init_producer(conn),
+            Some((_, Numbering { last: Some(last), .. })) if self.dice.percent(20) => last,
+            Some((id, numbering)) => self.numbered(op, id, &numbering),
+            None => self.init_producer(conn),
+        }
+    }
+
+    fn init_producer(&mut self, conn: ConnId) -> Op<'static> {
+        let conn = if self.dice.percent(10) { self.any_conn() } else { conn };
+        let known = self.clients[&conn].producers.iter().next();
+        let current = known.map(|(id, numbering)| (*id, numbering.epoch));
+        Op::InitProducer {
+            name: self.dice.percent(60).then(|| (*self.dice.pick(&NAMES)).into()),
+            timeout: *self.dice.pick(&[None, None, Some(Span::from_millis(200)), Some(Span::ZERO)]),
+            current: current.filter(|_| self.dice.percent(20)),
+        }
+    }
+
+    /// The same with its number: mostly the right one.
+    fn numbered(&mut self, op: Op<'static>, id: ProducerId, n: &Numbering) -> Op<'static> {
+        let Op::Publish { to, confirm, records, transactional, .. } = op else { return op };
+        let lane = match &to {
+            Target::Topic { name, partition: Some(partition) } => {
+                Some((name.clone().into_owned(), *partition))
+            }
+            Target::Topic { partition: None, .. }
+            | Target::Queue { .. }
+            | Target::Exchange { .. } => None,
+        };
+        let next = n.next.get(&lane).copied().unwrap_or_default();
+        let (sequence, epoch) = match self.dice.below(30) {
+            0 => (next + 1, n.epoch),
+            1 => (next / 2, n.epoch),
+            2 => (next, ProducerEpoch(n.epoch.0.saturating_sub(1))),
+            _ => (next, n.epoch),
+        };
+        let by = Some(Sequenced { producer: id, epoch, sequence });
+        Op::Publish { to, confirm, records, by, transactional }
+    }
+}
