@@ -157,15 +157,15 @@ pub enum Activity<'a> {
         /// Its offset there.
         to_offset: Offset,
     },
-    /// A message was rejected where there is no dead-letter queue, or purged, and is gone.
+    /// A message was rejected or expired where there is no dead-letter queue, and is gone.
     Dropped {
         /// The queue.
         #[serde(borrow)]
         queue: Cow<'a, str>,
         /// The message.
         offset: Offset,
-        /// Whether by a purge.
-        purged: bool,
+        /// Whether because it was not delivered in time.
+        expired: bool,
     },
     /// A message was moved out of a dead-letter queue.
     Redriven {
@@ -321,6 +321,16 @@ pub enum Activity<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
+    /// Consecutive messages were removed by a purge.
+    Purged {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The first of them.
+        base: Offset,
+        /// How many.
+        count: u64,
+    },
 }
 
 /// Why a member is no longer in its group.
@@ -381,6 +391,7 @@ impl fmt::Display for DeathReason {
         f.write_str(match self {
             DeathReason::DeliveriesExhausted => "it reached its maximum of deliveries",
             DeathReason::Rejected => "a consumer rejected it",
+            DeathReason::Expired => "expired",
         })
     }
 }
@@ -444,13 +455,17 @@ impl fmt::Display for Activity<'_> {
                 "{queue}@{offset} died after {}: {reason}; it lies in {to}@{to_offset}",
                 Plural(u64::from(*attempts), "attempt")
             ),
-            Activity::Dropped { queue, offset, purged: true } => {
-                write!(f, "{queue}@{offset} was purged")
+            Activity::Dropped { queue, offset, expired } => {
+                let why = if *expired { "expired" } else { "was rejected" };
+                write!(
+                    f,
+                    "{queue}@{offset} {why} and was dropped: {queue} has no dead-letter queue"
+                )
             }
-            Activity::Dropped { queue, offset, purged: false } => write!(
-                f,
-                "{queue}@{offset} was rejected and dropped: {queue} has no dead-letter queue"
-            ),
+            Activity::Purged { queue, base, count: 1 } => write!(f, "{queue}@{base} was purged"),
+            Activity::Purged { queue, base, count } => {
+                write!(f, "{queue}@{base}-{} were purged", base.0 + count - 1)
+            }
             Activity::Redriven { queue, offset, to, to_offset, mended } => {
                 let mended = if *mended { ", mended" } else { "" };
                 write!(f, "{queue}@{offset} redriven to {to}@{to_offset}{mended}")

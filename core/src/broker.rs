@@ -28,7 +28,8 @@ use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
-use crate::view::DeadlineReason;
+use crate::view::{AttemptEnd, DeadlineReason};
+use crate::work::Clock;
 
 mod alter;
 mod check;
@@ -41,6 +42,7 @@ mod deliver;
 mod evolve;
 mod inspect;
 mod membership;
+mod messages;
 mod produce;
 mod publish;
 mod redrive;
@@ -110,6 +112,8 @@ pub struct Broker {
     /// Numbers consumers, members and waits of this life.
     last_number: u64,
     due: Vec<(TimerId, Due)>,
+    /// Queues that may have something to hand out: a message became ready, or credit came back.
+    woken: Vec<QueueId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -125,7 +129,10 @@ struct Conn {
 #[derive(Clone, Debug)]
 struct Consumer {
     conn: ConnId,
-    queue: QueueId,
+    /// The queue, or the parts of the work group, that it consumes.
+    queues: Set<QueueId>,
+    /// Those that do not list it among their consumers, because its credit was used up.
+    unlisted: Set<QueueId>,
     prefetch: u32,
     outstanding: u32,
     visibility: Option<Span>,
@@ -140,9 +147,9 @@ struct Wait {
     what: Awaits,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Awaits {
-    Message { queue: QueueId, messages_max: u32, visibility: Option<Span> },
+    Message { queues: Vec<QueueId>, messages_max: u32, visibility: Option<Span> },
     Record { group: GroupId, member: MemberId, records_max: u32 },
 }
 
@@ -179,6 +186,7 @@ impl Broker {
             waits: Map::default(),
             last_number: 0,
             due: Vec::new(),
+            woken: Vec::new(),
         }
     }
 
@@ -196,6 +204,10 @@ impl Broker {
             let stays = planted(Planted::EpochStays) && self.epoch > Epoch(0);
             self.record(Fact::Started { epoch: Epoch(self.epoch.0 + u32::from(!stays)) }, out);
             self.started = true;
+            // What recovery made ready has nobody yet who would take it.
+            for queue in core::mem::take(&mut self.woken) {
+                self.queue_mut(queue).woken = false;
+            }
         }
         self.expire(out);
         match input {
@@ -204,6 +216,7 @@ impl Broker {
             Input::Closed(conn) => self.closed(conn, out),
             Input::Tick => {}
         }
+        self.deliver_woken(out);
     }
 
     /// When something is due next, and what: a [`Input::Tick`] then makes it happen. The time may
@@ -408,34 +421,41 @@ impl Broker {
     fn expire(&mut self, out: &mut dyn Sink) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
-        let mut queues = Set::default();
         for (timer, due) in due.drain(..) {
             match due {
-                Due::Lease(queue, offset) => {
-                    if self.queue_mut(queue).work.timer_fired(offset, timer) {
-                        self.lease_expired(queue, offset, &mut queues, out);
-                    }
+                Due::Lease(queue, offset) if self.is_due(queue, offset, timer) => {
+                    self.end_attempt(queue, offset, AttemptEnd::Expired, Span::ZERO, out);
                 }
-                Due::Delay(queue, offset) => {
-                    let work = &mut self.queue_mut(queue).work;
-                    if work.timer_fired(offset, timer) {
-                        work.make_ready(offset);
-                        queues.insert(queue);
-                        let name = &self.queues[&queue].name;
-                        self.note(out, || Activity::Due { queue: name.as_str().into(), offset });
-                    }
+                Due::Delay(queue, offset) if self.is_due(queue, offset, timer) => {
+                    self.delay_ended(queue, offset, out);
                 }
+                Due::Expiry(queue, offset) if self.is_due(queue, offset, timer) => {
+                    self.expired(queue, offset, out);
+                }
+                Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Producer(id) => self.producer_idle(id, timer, out),
                 Due::Wait(wait) => {
                     // What became ready before its time was up is for it, however late this is.
-                    self.deliver_all(core::mem::take(&mut queues), out);
+                    self.deliver_woken(out);
                     self.wait_expired(wait, timer, out);
                 }
             }
         }
         self.due = due;
-        self.deliver_all(queues, out);
+        self.deliver_woken(out);
+    }
+
+    /// Whether a timer that fired is still the message's.
+    fn is_due(&mut self, queue: QueueId, offset: Offset, timer: TimerId) -> bool {
+        let queue = self.queues.get_mut(&queue);
+        queue.is_some_and(|queue| queue.work.timer_fired(offset, timer))
+    }
+
+    /// A queue, and the clock that its messages' timers go by.
+    fn queue_and_clock(&mut self, id: QueueId) -> (&mut Queue, Clock<'_>) {
+        let clock = Clock { now: self.now, timers: &mut self.timers, queue: id };
+        (self.queues.get_mut(&id).expect("who works on a queue has found it"), clock)
     }
 
     fn queue_mut(&mut self, id: QueueId) -> &mut Queue {

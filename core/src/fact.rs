@@ -305,6 +305,13 @@ pub enum Fact<'a> {
         /// Which.
         next: ProducerId,
     },
+    /// Every message of these runs is gone from its queue that was not gone before.
+    RunsSettled {
+        /// Which queue.
+        queue: QueueId,
+        /// Where each run begins, and how many messages it has.
+        runs: Cow<'a, [(Offset, u64)]>,
+    },
 }
 
 /// A batch that is remembered, so that it is known if it is sent again.

@@ -166,6 +166,27 @@ impl Log {
         }
     }
 
+    /// Gives up what is held of a run of records of a queue's log; none that is held was given up.
+    pub(crate) fn release_run(&mut self, start: Offset, end: Offset) {
+        let mut from = start.0;
+        while from < end.0 {
+            let next = self.reaching(from);
+            let Some(segment) = self.segments.get_mut(next) else { return };
+            from = from.max(segment.base);
+            let to = segment.end().min(end.0);
+            if from >= to {
+                return;
+            }
+            if from == segment.base && to == segment.end() && segment.live == segment.count {
+                segment.live = 1;
+                self.release(Offset(from));
+            } else {
+                (from..to).for_each(|offset| self.release(Offset(offset)));
+            }
+            from = to;
+        }
+    }
+
     /// A producer's transaction begins to write at this offset, or has begun before: until it
     /// [ends](Log::close) nothing from there on is stable.
     pub(crate) fn open_at(&mut self, producer: u64, first: Offset) {

@@ -27,8 +27,8 @@ pub enum Planted {
     ResumeSkipsARecord,
     /// A message that dies or is driven back stays in its queue, too.
     MovedStaysToo,
-    /// The timer of a settled message runs on.
-    SettledKeepsTimer,
+    /// The timer of a message that is settled or given back runs on.
+    TimersAreNotStopped,
 }
 
 /// Whether a bug is on.

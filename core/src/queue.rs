@@ -1,13 +1,16 @@
-//! A queue: a log with one crowd of workers, whose settled messages are gone.
+//! A queue: a log with one crowd of workers. Its log is its own, and settled messages are gone from
+//! it or kept; or it is a partition of a topic, which others read, too: then the queue is one part
+//! of a work group.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use crate::id::{ConsumerId, Offset, QueueId};
+use crate::id::{ConsumerId, Offset, QueueId, TopicId};
 use crate::log::Log;
+use crate::map::Map;
 use crate::policy::QueuePolicy;
 use crate::time::Time;
-use crate::timer::TimerId;
+use crate::topic::Topic;
 use crate::work::Work;
 
 #[derive(Clone, Debug)]
@@ -16,7 +19,7 @@ pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) policy: QueuePolicy<'static>,
     pub(crate) made_at: Time,
-    pub(crate) log: Log,
+    source: Source,
     pub(crate) work: Work,
     /// Whether its policy is another than it was made with.
     pub(crate) altered: bool,
@@ -24,10 +27,19 @@ pub(crate) struct Queue {
     pub(crate) consumers: VecDeque<ConsumerId>,
     /// `Receive`s that wait, the oldest in front. Volatile.
     pub(crate) waiting: VecDeque<u64>,
+    /// Whether it is among those that may have something to hand out. Volatile.
+    pub(crate) woken: bool,
     /// Since this broker started.
     pub(crate) acked: u64,
     /// Since this broker started.
     pub(crate) dead_lettered: u64,
+}
+
+/// Where the messages lie.
+#[derive(Clone, Debug)]
+enum Source {
+    Own(Log),
+    Partition(TopicId, u32),
 }
 
 impl Queue {
@@ -42,41 +54,71 @@ impl Queue {
             name,
             policy,
             made_at,
-            log: Log::default(),
+            source: Source::Own(Log::default()),
             work: Work::default(),
             altered: false,
             consumers: VecDeque::new(),
             waiting: VecDeque::new(),
+            woken: false,
             acked: 0,
             dead_lettered: 0,
         }
     }
 
-    /// Messages that are not settled.
-    pub(crate) fn unsettled(&self) -> u64 {
-        self.work.unsettled(self.log.end())
-    }
-
-    pub(crate) fn next_ready(&self) -> Option<Offset> {
-        self.work.next_ready(self.log.end())
-    }
-
-    /// Settles a message: its record is gone. Returns the timer that it had.
-    pub(crate) fn settle(&mut self, offset: Offset) -> TimerId {
-        self.log.release(offset);
-        self.work.settle(offset)
-    }
-
-    /// Lets the queue go on from `next`: what is between its end and there is settled.
-    pub(crate) fn skip_to(&mut self, next: Offset) {
-        let end = self.log.end();
-        self.log.skip_to(next);
-        if self.work.fresh() == end {
-            self.work.skip_to(next);
-        } else {
-            for gone in end.0..next.0 {
-                self.work.settle(Offset(gone));
-            }
+    /// A part of a work group: works on a partition from `start` on.
+    pub(crate) fn of_partition(
+        (id, name): (QueueId, String),
+        (made_at, policy): (Time, QueuePolicy<'static>),
+        (topic, partition): (TopicId, u32),
+        start: Offset,
+    ) -> Queue {
+        Queue {
+            source: Source::Partition(topic, partition),
+            work: Work::starting_at(start),
+            ..Queue::new(id, name, made_at, policy)
         }
+    }
+
+    /// Where its messages lie.
+    pub(crate) fn log<'b>(&'b self, topics: &'b Map<TopicId, Topic>) -> &'b Log {
+        match &self.source {
+            Source::Own(log) => log,
+            Source::Partition(topic, partition) => topics[topic]
+                .partition(*partition)
+                .expect("a work group's partition is there as long as the work group"),
+        }
+    }
+
+    /// Its own log; None if it works on a topic.
+    pub(crate) fn own_log(&self) -> Option<&Log> {
+        match &self.source {
+            Source::Own(log) => Some(log),
+            Source::Partition(..) => None,
+        }
+    }
+
+    pub(crate) fn own_log_mut(&mut self) -> Option<&mut Log> {
+        match &mut self.source {
+            Source::Own(log) => Some(log),
+            Source::Partition(..) => None,
+        }
+    }
+
+    /// The partition that it works on; None if its log is its own.
+    pub(crate) fn partition(&self) -> Option<(TopicId, u32)> {
+        match self.source {
+            Source::Own(_) => None,
+            Source::Partition(topic, partition) => Some((topic, partition)),
+        }
+    }
+
+    /// The log from which settled messages go away.
+    pub(crate) fn emptying_log_mut(&mut self) -> Option<&mut Log> {
+        self.own_log_mut()
+    }
+
+    /// Bytes that it holds itself.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.own_log().map_or(0, Log::bytes)
     }
 }

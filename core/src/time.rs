@@ -24,6 +24,9 @@ impl Time {
     /// The origin.
     pub const ZERO: Time = Time(0);
 
+    /// Later than everything: never.
+    pub const MAX: Time = Time(u64::MAX);
+
     /// The instant `ms` milliseconds after the origin.
     pub const fn from_millis(ms: u64) -> Time {
         Time(ms.saturating_mul(1_000_000))

@@ -30,6 +30,8 @@ pub(crate) enum Due {
     Lease(QueueId, Offset),
     /// The delay of this message ends.
     Delay(QueueId, Offset),
+    /// This message is too old to be delivered.
+    Expiry(QueueId, Offset),
     /// This member's session times out.
     Session(MemberId),
     /// This request has waited long enough.
@@ -43,6 +45,7 @@ impl Due {
         match self {
             Due::Lease(..) => DeadlineReason::LeaseEnds,
             Due::Delay(..) => DeadlineReason::DelayEnds,
+            Due::Expiry(..) => DeadlineReason::MessageExpires,
             Due::Session(_) => DeadlineReason::SessionEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Producer(_) => DeadlineReason::ProducerIdle,

@@ -68,6 +68,8 @@ pub enum DeadlineReason {
     WaitEnds,
     /// A producer may have been idle for too long.
     ProducerIdle,
+    /// A message is too old to be delivered.
+    MessageExpires,
 }
 
 /// An exchange.
@@ -110,6 +112,10 @@ pub struct QueueView {
     pub leased: u64,
     /// Messages that wait for their delay to end.
     pub delayed: u64,
+    /// Messages that wait for an older one of their group.
+    pub blocked: u64,
+    /// Messages that wait for their transaction to end.
+    pub held: u64,
     /// Bytes of its records.
     pub bytes: u64,
     /// The offset that the next message gets: how many ever came.
@@ -261,6 +267,10 @@ pub enum MessageState {
         /// Until when.
         until: Time,
     },
+    /// It waits for an older message of its group.
+    Blocked,
+    /// It waits for its transaction to end.
+    Held,
 }
 
 /// An attempt that ended without an acknowledgement.
@@ -299,6 +309,8 @@ pub enum DeathReason {
     DeliveriesExhausted,
     /// A consumer refused it for good.
     Rejected,
+    /// It was not delivered in time.
+    Expired,
 }
 
 /// A message's death in a queue: what AMQP brokers write into `x-death`.

@@ -119,6 +119,6 @@ planted! {
     a_confirm_before_its_fact: ConfirmBeforeFact by By::Simulation("no confirmed message is lost");
     a_fan_out_that_is_torn: FanOutIsTorn by By::Simulation("all of its logs or in none");
     a_full_queue_that_takes_more: QueueFullIsIgnored by By::Trace("a-full-queue-refuses-a-publish");
-    a_timer_that_outlives_its_message: SettledKeepsTimer by By::Workload("timers run");
+    a_timer_that_outlives_its_message: TimersAreNotStopped by By::Workload("timers run");
     a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
 }

@@ -100,10 +100,10 @@ variants! {
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven GroupCreated
         Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered
-        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom;
+        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom RunsSettled;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
-        Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired;
+        Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged;
     VIEWS View: Overview Queue Topic Group Messages;
 }
 

@@ -121,7 +121,7 @@ impl Broker {
     ) -> Evolved {
         self.saw(at);
         let name = name.into_owned();
-        let is_new = !self.queue_names.contains_key(&name) && id >= self.next_queue;
+        let is_new = !self.queue_names.contains_key(&name) && !self.queues.contains_key(&id);
         fresh(is_new, &name)?;
         self.next_queue = QueueId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
         self.queue_names.insert(name.clone(), id);

@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::{Awaits, Broker};
 use crate::group::Group;
+use crate::id::{ConsumerId, Offset};
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::timer::TimerId;
@@ -53,20 +54,21 @@ impl Broker {
 
     fn check_queue(&self, queue: &Queue) -> Checked {
         let name = &queue.name;
-        check_log(name, &queue.log)?;
-        if let Some(fault) = queue.work.fault() {
+        let log = queue.log(&self.topics);
+        check_log(name, log)?;
+        if let Some(fault) = queue.work.fault(queue.id) {
             return Err(Violation(format!("queue {name}: {fault}")));
         }
-        hold(queue.work.fresh() <= queue.log.end(), || {
-            format!("queue {name}: the window reaches beyond the log")
+        hold(queue.work.end() == log.end(), || {
+            format!("queue {name}: the log ends elsewhere than the work on it")
         })?;
-        for offset in queue.work.offsets(queue.log.start(), queue.log.end()) {
-            hold(queue.log.find(offset).is_some(), || {
+        for offset in queue.work.offsets(Offset(0)) {
+            hold(log.find(offset).is_some(), || {
                 format!("queue {name}: message {offset} is not settled, and its record is gone")
             })?;
         }
         let max = queue.policy.deliveries_max.unwrap_or(u32::MAX);
-        for (offset, slot) in queue.work.window() {
+        for (offset, slot) in queue.work.touched() {
             // A maximum that was lowered counts with the next attempt.
             hold(slot.failed < max || queue.altered, || {
                 format!("queue {name}: message {offset} failed {} times of {max}", slot.failed)
@@ -77,8 +79,12 @@ impl Broker {
                 })?;
             }
         }
-        let wanted = !queue.consumers.is_empty() || !queue.waiting.is_empty();
-        hold(!(wanted && queue.next_ready().is_some()), || {
+        let has_credit = |id: &ConsumerId| {
+            let consumer = &self.consumers[id];
+            consumer.outstanding < consumer.prefetch
+        };
+        let wanted = queue.consumers.iter().any(has_credit) || !queue.waiting.is_empty();
+        hold(!(wanted && queue.work.next_ready().is_some()), || {
             format!("queue {name}: a message is ready and somebody waits for it")
         })
     }
@@ -86,7 +92,7 @@ impl Broker {
     fn check_consumers(&self) -> Checked {
         let mut outstanding = BTreeMap::new();
         for queue in self.queues.values() {
-            for (_, slot) in queue.work.window() {
+            for (_, slot) in queue.work.touched() {
                 if let State::Leased(holder) = slot.state {
                     *outstanding.entry(holder.consumer).or_insert(0) += 1;
                 }
@@ -97,10 +103,14 @@ impl Broker {
             hold(consumer.outstanding == holds && holds <= consumer.prefetch, || {
                 format!("{id} counts {}, holds {holds}", consumer.outstanding)
             })?;
-            let queue = &self.queues[&consumer.queue];
-            let listed = queue.consumers.iter().filter(|other| *other == id).count();
-            hold(listed == usize::from(holds < consumer.prefetch), || {
-                format!("{id} with credit is not listed once, or without credit is listed")
+            for queue in consumer.queues.iter() {
+                let consumers = self.queues[&queue].consumers.iter();
+                let listed = consumers.filter(|other| *other == id).count();
+                let unlisted = usize::from(consumer.unlisted.contains(queue));
+                hold(listed + unlisted == 1, || format!("{id} is not listed once by {queue}"))?;
+            }
+            hold(holds == consumer.prefetch || consumer.unlisted.is_empty(), || {
+                format!("{id} has credit, and a queue does not list it")
             })?;
         }
         Ok(())
@@ -141,7 +151,9 @@ impl Broker {
     fn check_waits(&self) -> Checked {
         for (number, wait) in self.waits.iter() {
             let known = match wait.what {
-                Awaits::Message { queue, .. } => self.queues[&queue].waiting.contains(number),
+                Awaits::Message { ref queues, .. } => {
+                    queues.iter().all(|queue| self.queues[queue].waiting.contains(number))
+                }
                 Awaits::Record { group, member, .. } => {
                     self.groups[&group].members[&member].waiting == Some(*number)
                 }
@@ -152,7 +164,7 @@ impl Broker {
     }
 
     fn check_totals(&self) -> Checked {
-        let queues: u64 = self.queues.values().map(|queue| queue.log.bytes()).sum();
+        let queues: u64 = self.queues.values().map(Queue::own_bytes).sum();
         let topics = self.topics.values().flat_map(|topic| &topic.partitions);
         let bytes = queues + topics.map(Log::bytes).sum::<u64>();
         hold(bytes == self.stored_bytes, || {
@@ -162,11 +174,11 @@ impl Broker {
         hold(bound == self.bindings, || {
             format!("{} bindings are counted, there are {bound}", self.bindings)
         })?;
-        let timed = self.queues.values().map(|queue| queue.work.leased() + queue.work.delayed());
+        let timed = self.queues.values().map(|queue| queue.work.timers());
         let sessions = self.groups.values().flat_map(|group| group.members.values());
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
         let idle = self.producers.len();
-        let due = timed.sum::<u64>() as usize + sessions + self.waits.len() + idle;
+        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

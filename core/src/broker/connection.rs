@@ -7,7 +7,6 @@ use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::id::ConnId;
-use crate::set::Set;
 use crate::time::Span;
 use crate::timer::TimerId;
 use crate::view::AttemptEnd;
@@ -41,16 +40,13 @@ impl Broker {
         for consumer in consumers {
             self.forget_consumer(consumer);
         }
-        let mut ready = Set::default();
         for queue in queues {
             for offset in self.held_by(conn, queue) {
-                let end = AttemptEnd::Disconnected;
-                self.end_attempt(queue, offset, end, Span::ZERO, &mut ready, out);
+                self.end_attempt(queue, offset, AttemptEnd::Disconnected, Span::ZERO, out);
             }
         }
         self.remove_members(members, LeaveReason::Disconnected, out);
         self.conns.remove(&conn);
-        self.deliver_all(ready, out);
     }
 
     /// Takes back a request that waits.
@@ -81,8 +77,13 @@ impl Broker {
             conn.waits.remove(number);
         }
         match wait.what {
-            Awaits::Message { queue, .. } => {
-                self.queue_mut(queue).waiting.retain(|other| *other != number);
+            Awaits::Message { ref queues, .. } => {
+                for queue in queues {
+                    let waiting = &mut self.queue_mut(*queue).waiting;
+                    // The numbers rise, and whoever waits is put at the end.
+                    let at = waiting.binary_search(&number).expect("who waits is listed");
+                    waiting.remove(at);
+                }
             }
             Awaits::Record { group, member, .. } => {
                 let group = self.groups.get_mut(&group).expect("a poll's group exists");

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::{ConnId, ConsumerId, Tag};
 use crate::limits::{DELIVERIES_PER_EVENT_MAX, VISIBILITY_MAX, WAIT_MAX};
 use crate::refusal::Code;
+use crate::set::Set;
 use crate::time::Span;
 use crate::timer::Due;
 
@@ -27,12 +28,14 @@ impl Broker {
         valid_visibility(visibility)?;
         self.room_on(conn)?;
         let consumer = ConsumerId(self.number());
-        let made = Consumer { conn, queue, prefetch, outstanding: 0, visibility };
+        let queues = Set::of(queue);
+        let unlisted = Set::default();
+        let made = Consumer { conn, queues, unlisted, prefetch, outstanding: 0, visibility };
         self.consumers.insert(consumer, made);
         self.queue_mut(queue).consumers.push_back(consumer);
         self.conn_mut(conn).consumers.insert(consumer);
         self.tell(conn, Event::Consuming { tag, consumer }, out);
-        self.deliver(queue, out);
+        self.wake(queue);
         Ok(())
     }
 
@@ -48,8 +51,10 @@ impl Broker {
 
     /// Takes a consumer out of its queue. What it holds stays leased to its connection.
     pub(super) fn forget_consumer(&mut self, consumer: ConsumerId) {
-        let Consumer { queue, .. } = self.consumers.remove(&consumer).expect("a known consumer");
-        self.queue_mut(queue).consumers.retain(|other| *other != consumer);
+        let Consumer { queues, .. } = self.consumers.remove(&consumer).expect("a known consumer");
+        for queue in queues {
+            self.queue_mut(queue).consumers.retain(|other| *other != consumer);
+        }
     }
 
     pub(super) fn receive(
@@ -64,17 +69,20 @@ impl Broker {
         within("messages_max", u64::from(messages_max), 1, DELIVERIES_PER_EVENT_MAX as u64)?;
         span_within("wait", wait, Span::ZERO, WAIT_MAX)?;
         valid_visibility(visibility)?;
-        if self.queues[&queue].next_ready().is_none() {
+        let queues = alloc::vec![queue];
+        if queues.iter().all(|queue| self.queues[queue].work.next_ready().is_none()) {
             if wait == Span::ZERO {
                 self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
                 return Ok(());
             }
-            let what = Awaits::Message { queue, messages_max, visibility };
+            let what = Awaits::Message { queues: queues.clone(), messages_max, visibility };
             let number = self.wait(conn, tag, wait, what)?;
-            self.queue_mut(queue).waiting.push_back(number);
+            for queue in queues {
+                self.queue_mut(queue).waiting.push_back(number);
+            }
             return Ok(());
         }
-        self.deliver_received(conn, tag, queue, messages_max, visibility, out);
+        self.deliver_received(conn, tag, &queues, (messages_max, visibility), out);
         Ok(())
     }
 

@@ -11,9 +11,8 @@ use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, Tag};
 use crate::limits::{HISTORY_MAX, PEEK_MAX};
 use crate::record::{DEATHS, Options, RawRecord, Record};
-use crate::set::Set;
 use crate::view::{Attempt, AttemptEnd, Death, DeathReason, MessageState, MessageView, View};
-use crate::work::{Holder, State};
+use crate::work::State;
 
 /// A message's deaths so far; none if it has not died.
 pub(super) fn deaths(record: &Record<'_>) -> Vec<Death> {
@@ -24,30 +23,34 @@ pub(super) fn deaths(record: &Record<'_>) -> Vec<Death> {
 }
 
 impl Broker {
-    /// Moves a message to its queue's dead-letter queue, in one fact. Its lease has ended as `end`
-    /// says, and its credit is given back.
+    /// Moves a message to its queue's dead-letter queue, in one fact. If it was leased, the lease
+    /// ends as `end` says.
     pub(super) fn die(
         &mut self,
         id: QueueId,
         offset: Offset,
         reason: DeathReason,
-        end: (AttemptEnd, Option<Holder>),
-        queues: &mut Set<QueueId>,
+        end: Option<AttemptEnd>,
         out: &mut dyn Sink,
     ) {
         let queue = &self.queues[&id];
         let name =
             queue.policy.dead_letter.as_deref().expect("who can die has a dead-letter queue");
         let to = self.queue_names[name];
-        let to_offset = self.queues[&to].log.end();
-        let (segment, index) = queue.log.find(offset).expect("a message that dies is held");
+        let to_offset = self.queues[&to].work.end();
+        let (segment, index) =
+            queue.log(&self.topics).find(offset).expect("a message that dies is held");
         let record = segment.records().and_then(|records| records.record(index));
         let record = record.expect("a message that dies is held");
 
         let mut attempts = queue.work.history(offset).to_vec();
-        let number = queue.work.slot(offset).map_or(0, |slot| slot.failed) + 1;
-        let client = end.1.map(|holder| self.client(holder.conn)).unwrap_or_default();
-        attempts.push(Attempt { number, at: self.now, end: end.0, client });
+        let mut number = queue.work.slot(offset).map_or(0, |slot| slot.failed);
+        if let Some(end) = end {
+            number += 1;
+            let holder = self.holder(id, offset).expect("a lease that ends was begun");
+            let client = self.client(holder.conn);
+            attempts.push(Attempt { number, at: self.now, end, client });
+        }
         keep_newest(&mut attempts);
         let mut deaths = deaths(&record);
         deaths.push(Death {
@@ -72,7 +75,6 @@ impl Broker {
         let fact = Fact::DeadLettered { queue: id, offset, at, reason, to, to_offset, record };
         self.record(fact, out);
         self.queue_mut(id).dead_lettered += 1;
-        queues.extend([id, to]);
         self.note(out, || Activity::DeadLettered {
             queue: self.queue_name(id).into(),
             offset,
@@ -97,7 +99,7 @@ impl Broker {
         let queue = &self.queues[&id];
         let mut messages = Vec::new();
         let mut bytes = 0;
-        for offset in queue.work.offsets(from, queue.log.end()).take(messages_max as usize) {
+        for offset in queue.work.offsets(from).take(messages_max as usize) {
             let message = self.message(id, offset);
             bytes += message.record.as_bytes().len();
             if bytes > self.config.limits.batch_bytes_max as usize && !messages.is_empty() {
@@ -111,7 +113,8 @@ impl Broker {
 
     fn message(&self, id: QueueId, offset: Offset) -> MessageView<'_> {
         let queue = &self.queues[&id];
-        let (segment, index) = queue.log.find(offset).expect("an unsettled message is held");
+        let found = queue.log(&self.topics).find(offset);
+        let (segment, index) = found.expect("an unsettled message is held");
         let records = segment.records().expect("a found batch is held");
         let slot = queue.work.slot(offset);
         let state = match slot.map(|slot| (slot.state, slot.until)) {
@@ -119,6 +122,8 @@ impl Broker {
                 MessageState::Leased { conn: holder.conn, until }
             }
             Some((State::Delayed, until)) => MessageState::Delayed { until },
+            Some((State::Blocked, _)) => MessageState::Blocked,
+            Some((State::Held, _)) => MessageState::Held,
             Some((State::Ready | State::Settled, _)) | None => MessageState::Ready,
         };
         let record = records.raw(index).expect("a found record is there");

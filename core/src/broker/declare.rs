@@ -10,7 +10,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Leads, words};
 use crate::fact::Fact;
-use crate::id::{ConnId, Offset, QueueId, Tag, TopicId};
+use crate::id::{ConnId, QueueId, Tag, TopicId};
 use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, SETTLED_PER_FACT_MAX};
 use crate::policy::QueuePolicy;
 use crate::refusal::Code;
@@ -94,7 +94,7 @@ impl Broker {
         }
         let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
         let waiting: Vec<_> = waiting.into_iter().map(|wait| self.stop_waiting(wait)).collect();
-        let gone = self.consumers.iter().filter(|(_, consumer)| consumer.queue == id);
+        let gone = self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
         let gone: Vec<_> = gone.map(|(consumer, c)| (*consumer, c.conn)).collect();
         for (consumer, conn) in &gone {
             self.consumers.remove(consumer);
@@ -123,18 +123,17 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let id = self.queue_named(name)?;
-        let queue = &self.queues[&id];
-        let end = queue.log.end();
-        let ready = queue.work.offsets(Offset(0), end);
-        let ready: Vec<_> = ready.filter(|offset| queue.work.is_ready(*offset, end)).collect();
-        for offsets in ready.chunks(SETTLED_PER_FACT_MAX) {
-            self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(offsets) }, out);
+        let mut ready: Vec<_> = self.queues[&id].work.ready_runs().collect();
+        ready.sort_unstable();
+        for runs in ready.chunks(SETTLED_PER_FACT_MAX) {
+            self.record(Fact::RunsSettled { queue: id, runs: Cow::Borrowed(runs) }, out);
         }
-        for offset in &ready {
-            let (queue, offset) = (name.into(), *offset);
-            self.note(out, || Activity::Dropped { queue, offset, purged: true });
+        for (base, count) in &ready {
+            let (queue, base, count) = (name.into(), *base, *count);
+            self.note(out, || Activity::Purged { queue, base, count });
         }
-        self.tell(conn, Event::Count { tag, count: ready.len() as u64 }, out);
+        let count = ready.iter().map(|(_, count)| count).sum();
+        self.tell(conn, Event::Count { tag, count }, out);
         Ok(())
     }
 

@@ -1,26 +1,20 @@
 //! The only place where durable state changes: each fact, made true.
 
-use alloc::borrow::{Cow, ToOwned};
+use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::vec::Vec;
 
 use super::produce::Produced;
 use super::{Broker, Violation};
 use crate::exchange::{Exchange, Leads};
-use crate::fact::{Fact, Stored};
+use crate::fact::Fact;
 use crate::group::Group;
-use crate::id::{Append, GroupId, Offset, Place, QueueId, TopicId};
+use crate::id::{GroupId, Place, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
-use crate::planted::{Planted, planted};
 use crate::policy::QueuePolicy;
-use crate::queue::Queue;
-use crate::record::{Batch, RawRecord};
 use crate::request::Sequenced;
 use crate::time::Time;
-use crate::timer::Due;
 use crate::topic::Topic;
-use crate::view::{Attempt, AttemptEnd};
 
 pub(super) type Evolved = Result<(), Violation>;
 
@@ -130,6 +124,7 @@ impl Broker {
                 self.producer_sequence(producer, lane, next, &batches)?;
             }
             Fact::ProducersFrom { next } => self.next_producer = self.next_producer.max(next),
+            Fact::RunsSettled { queue, runs } => self.runs_gone(queue, &runs)?,
         }
         Ok(())
     }
@@ -139,21 +134,8 @@ impl Broker {
         self.now = self.now.max(at);
     }
 
-    pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
-        self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
-    }
-
     fn group(&mut self, id: GroupId) -> Result<&mut Group, Violation> {
         self.groups.get_mut(&id).ok_or_else(|| broken(&format!("group {id}")))
-    }
-
-    /// An unsettled message's queue.
-    fn holding(&mut self, id: QueueId, offset: Offset) -> Result<&mut Queue, Violation> {
-        let queue = self.queue(id)?;
-        if queue.work.is_unsettled(offset, queue.log.end()) {
-            return Ok(queue);
-        }
-        Err(broken(&format!("message {offset} of queue {id}")))
     }
 
     fn exchange_deleted(&mut self, name: &str) -> Evolved {
@@ -166,10 +148,9 @@ impl Broker {
     fn queue_deleted(&mut self, id: QueueId) -> Evolved {
         let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
         self.queue_names.remove(&queue.name);
-        self.stored_bytes -= queue.log.bytes();
-        for (_, slot) in queue.work.window() {
-            self.timers.stop(slot.timer);
-        }
+        self.stored_bytes -= queue.own_bytes();
+        queue.work.stop_timers(&mut self.timers);
+        self.woken.retain(|woken| *woken != id);
         self.unbind_all(&Leads::Queue(id));
         Ok(())
     }
@@ -187,123 +168,6 @@ impl Broker {
             producer.lanes.retain(|lane, _| lane.is_none_or(|(topic, _)| topic != id));
         }
         self.unbind_all(&Leads::Topic(id));
-        Ok(())
-    }
-
-    pub(super) fn stored(&mut self, at: Time, Stored { appends, records }: &Stored<'_>) -> Evolved {
-        let records = records.to_shared();
-        for Append { place, base } in appends.iter() {
-            let log = self.log(*place)?;
-            if log.end() != *base {
-                return Err(Violation(format!(
-                    "a batch at offset {base} of {place}, whose end is {}",
-                    log.end()
-                )));
-            }
-            log.append(at, records.clone());
-            self.stored_bytes += records.as_bytes().len() as u64;
-        }
-        Ok(())
-    }
-
-    fn log(&mut self, place: Place) -> Result<&mut Log, Violation> {
-        let log = match place {
-            Place::Queue(id) => self.queues.get_mut(&id).map(|queue| &mut queue.log),
-            Place::Partition(id, partition) => self
-                .topics
-                .get_mut(&id)
-                .and_then(|topic| topic.partitions.get_mut(partition as usize)),
-        };
-        log.ok_or_else(|| broken(&format!("{place}")))
-    }
-
-    /// A message is gone from its queue, whatever it was doing.
-    fn gone(&mut self, id: QueueId, offset: Offset) -> Evolved {
-        let queue = self.holding(id, offset)?;
-        let before = queue.log.bytes();
-        let timer = queue.settle(offset);
-        let freed = before - queue.log.bytes();
-        self.stored_bytes -= freed;
-        if !planted(Planted::SettledKeepsTimer) {
-            self.timers.stop(timer);
-        }
-        Ok(())
-    }
-
-    fn attempt_ended(
-        &mut self,
-        id: QueueId,
-        offset: Offset,
-        (at, end, client): (Time, AttemptEnd, Cow<'_, str>),
-        ready_at: Time,
-    ) -> Evolved {
-        self.saw(at);
-        let queue = self.holding(id, offset)?;
-        let number = queue.work.slot(offset).map_or(0, |slot| slot.failed) + 1;
-        let attempt = Attempt { number, at, end, client: client.into_owned() };
-        if end != AttemptEnd::Expired || !planted(Planted::ExpiryCountsNoAttempt) {
-            queue.work.attempt_failed(offset, attempt);
-        }
-        self.ready_from(id, offset, ready_at);
-        Ok(())
-    }
-
-    /// Makes a message of the window ready, now or then.
-    fn ready_from(&mut self, id: QueueId, offset: Offset, ready_at: Time) {
-        let queue = self.queues.get_mut(&id).expect("the caller found the queue");
-        if let Some(slot) = queue.work.slot(offset) {
-            self.timers.stop(slot.timer);
-        }
-        if ready_at > self.now {
-            let timer = self.timers.start(ready_at, Due::Delay(id, offset));
-            queue.work.make_delayed(offset, ready_at, timer);
-        } else {
-            queue.work.make_ready(offset);
-        }
-    }
-
-    /// A message leaves one queue and comes to lie in another.
-    fn moved(
-        &mut self,
-        (from, offset): (QueueId, Offset),
-        at: Time,
-        (to, to_offset): (QueueId, Offset),
-        record: &RawRecord<'_>,
-    ) -> Evolved {
-        if !planted(Planted::MovedStaysToo) {
-            self.gone(from, offset)?;
-        }
-        let mut batch = Batch::new();
-        batch.push_raw(record.as_bytes());
-        let records = batch.finish().expect("there is one record");
-        let append = Append { place: Place::Queue(to), base: to_offset };
-        self.saw(at);
-        self.stored(at, &Stored { appends: Cow::Borrowed(&[append]), records })
-    }
-
-    fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {
-        let end = self.log(place)?.end();
-        if next < end {
-            return Err(broken(&format!("a log that starts at {next}, before its end {end}")));
-        }
-        match place {
-            Place::Queue(id) => self.queue(id)?.skip_to(next),
-            Place::Partition(..) => self.log(place)?.leave_gap(next),
-        }
-        Ok(())
-    }
-
-    fn message_state(
-        &mut self,
-        id: QueueId,
-        offset: Offset,
-        failed: u32,
-        ready_at: Time,
-        attempts: Vec<Attempt>,
-    ) -> Evolved {
-        let queue = self.holding(id, offset)?;
-        queue.work.set_failed(offset, failed, attempts);
-        self.ready_from(id, offset, ready_at);
         Ok(())
     }
 }

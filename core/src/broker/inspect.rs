@@ -32,7 +32,8 @@ impl Broker {
             Inspect::Queue(name) => {
                 let id = self.queue_named(name)?;
                 let mut view = self.queue_view(&self.queues[&id]);
-                let of_queue = self.consumers.iter().filter(|(_, consumer)| consumer.queue == id);
+                let of_queue =
+                    self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
                 view.consumers = of_queue.map(consumer_view).collect();
                 View::Queue(view)
             }
@@ -51,10 +52,12 @@ impl Broker {
         let mut queues: Vec<_> =
             self.queue_names.values().map(|id| self.queue_view(&self.queues[id])).collect();
         for consumer in self.consumers.iter() {
-            let name = self.queue_name(consumer.1.queue);
-            let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
-            let view = &mut queues[at.expect("a consumer's queue is shown")];
-            view.consumers.push(consumer_view(consumer));
+            for queue in consumer.1.queues.iter() {
+                let name = self.queue_name(queue);
+                let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
+                let view = &mut queues[at.expect("a consumer's queue is shown")];
+                view.consumers.push(consumer_view(consumer));
+            }
         }
         let own = |name: &&String| !name.starts_with("amq.");
         let exchanges = self
@@ -92,21 +95,23 @@ impl Broker {
 
     /// A queue without its consumers, which the caller finds with less work for all at once.
     fn queue_view(&self, queue: &Queue) -> QueueView {
-        let end = queue.log.end();
-        let oldest = queue.work.offsets(Offset(0), end).next();
+        let log = queue.log(&self.topics);
+        let oldest = queue.work.offsets(Offset(0)).next();
         QueueView {
             id: queue.id,
             name: queue.name.clone(),
             policy: queue.policy.clone(),
             made_at: queue.made_at,
-            ready: queue.work.ready(end),
+            ready: queue.work.ready(),
             leased: queue.work.leased(),
             delayed: queue.work.delayed(),
-            bytes: queue.log.bytes(),
-            end,
+            blocked: queue.work.blocked(),
+            held: queue.work.held(),
+            bytes: queue.own_bytes(),
+            end: queue.work.end(),
             acked: queue.acked,
             dead_lettered: queue.dead_lettered,
-            oldest_at: oldest.and_then(|o| queue.log.find(o)).map(|(segment, _)| segment.at),
+            oldest_at: oldest.and_then(|o| log.find(o)).map(|(segment, _)| segment.at),
             consumers: Vec::new(),
         }
     }

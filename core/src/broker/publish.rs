@@ -107,7 +107,7 @@ impl Broker {
                 self.note_append(conn, *append, batch.records.count(), (exchange, key), out);
             }
         }
-        self.deliver_all(route.queues, out);
+        self.deliver_woken(out);
         for append in appends.iter() {
             if let Place::Partition(topic, partition) = append.place {
                 self.wake_polls(topic, partition, out);
@@ -214,13 +214,13 @@ impl Broker {
                     queue.name
                 )));
             }
-            let full = queue.unsettled() + u64::from(records.count()) > max;
+            let full = queue.work.unsettled() + u64::from(records.count()) > max;
             if full && !planted(Planted::QueueFullIsIgnored) {
                 return Err(Code::QueueFull.because(format!(
                     "queue {:?} holds {} and may hold {max}; nothing of this batch of {} was \
                      stored anywhere: try again when some are settled",
                     queue.name,
-                    counted(queue.unsettled(), "message"),
+                    counted(queue.work.unsettled(), "message"),
                     records.count()
                 )));
             }
@@ -250,7 +250,7 @@ impl Broker {
             route
                 .queues
                 .iter()
-                .map(|id| Append { place: Place::Queue(id), base: self.queues[&id].log.end() }),
+                .map(|id| Append { place: Place::Queue(id), base: self.queues[&id].work.end() }),
         );
         let mut parts = Vec::new();
         // Topics with as many partitions share the parts.

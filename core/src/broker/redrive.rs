@@ -14,7 +14,6 @@ use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
 use crate::record::{Options, RawRecord, Record};
 use crate::refusal::Code;
 use crate::request::Pick;
-use crate::set::Set;
 
 impl Broker {
     pub(super) fn redrive(
@@ -29,18 +28,17 @@ impl Broker {
         let id = self.queue_named(queue)?;
         let to = to.map(|to| self.queue_named(to)).transpose()?;
         let from = &self.queues[&id];
-        let end = from.log.end();
         let (offsets, body) = match pick {
             Pick::One { offset, body } => {
-                if !from.work.is_ready(*offset, end) {
+                if !from.work.is_ready(*offset) {
                     return Err(self.not_ready(id, *offset));
                 }
                 (alloc::vec![*offset], body.as_deref())
             }
             Pick::Oldest { messages_max } => {
                 within("messages_max", u64::from(*messages_max), 1, REDRIVE_MAX as u64)?;
-                let all = from.work.offsets(Offset(0), end);
-                let ready = all.filter(|offset| from.work.is_ready(*offset, end));
+                let all = from.work.offsets(Offset(0));
+                let ready = all.filter(|offset| from.work.is_ready(*offset));
                 (ready.take(REDRIVE_SCAN_MAX).collect(), None)
             }
         };
@@ -49,16 +47,12 @@ impl Broker {
             Pick::Oldest { messages_max } => u64::from(*messages_max),
         };
         let (mut count, mut refused) = (0, None);
-        let mut queues = Set::default();
         for offset in offsets {
             if count == room {
                 break;
             }
             match self.redrive_one(id, offset, to, body, out) {
-                Ok(to) => {
-                    queues.extend([to]);
-                    count += 1;
-                }
+                Ok(()) => count += 1,
                 Err(refusal) => {
                     // One that cannot go anywhere holds up nobody; a target that is full does.
                     let is_full = refusal.code.is_transient();
@@ -73,14 +67,13 @@ impl Broker {
             return Err(refusal);
         }
         self.tell(conn, Event::Count { tag, count }, out);
-        self.deliver_all(queues, out);
         Ok(())
     }
 
     fn not_ready(&self, id: QueueId, offset: Offset) -> Refused {
         let queue = &self.queues[&id];
         let name = &queue.name;
-        Code::UnknownMessage.because(if queue.work.is_unsettled(offset, queue.log.end()) {
+        Code::UnknownMessage.because(if queue.work.is_unsettled(offset) {
             format!(
                 "message {offset} of queue {name:?} is leased or delayed; wait until it is ready"
             )
@@ -96,9 +89,10 @@ impl Broker {
         to: Option<QueueId>,
         body: Option<&[u8]>,
         out: &mut dyn Sink,
-    ) -> Result<QueueId, Refused> {
+    ) -> Result<(), Refused> {
         let queue = &self.queues[&id];
-        let (segment, index) = queue.log.find(offset).expect("a ready message is held");
+        let found = queue.log(&self.topics).find(offset);
+        let (segment, index) = found.expect("a ready message is held");
         let record = segment.records().and_then(|records| records.record(index));
         let record = record.expect("a ready message is held");
         let to = match to {
@@ -113,14 +107,14 @@ impl Broker {
         }
         let target = &self.queues[&to];
         let max = target.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
-        if target.unsettled() >= max {
+        if target.work.unsettled() >= max {
             return Err(Code::QueueFull.because(format!(
                 "queue {:?} holds {} and may hold no more",
                 target.name,
                 counted(max, "message")
             )));
         }
-        let to_offset = target.log.end();
+        let to_offset = target.work.end();
         let new_body = body.unwrap_or(record.body);
         // It has waited as long as it was to wait.
         let options = Options { delay: None, ..record.options };
@@ -139,7 +133,7 @@ impl Broker {
             to_offset,
             mended: body.is_some(),
         });
-        Ok(to)
+        Ok(())
     }
 
     /// Whether a mended record is small enough, and there is room for it. One that only moves takes

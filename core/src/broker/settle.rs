@@ -11,11 +11,23 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, LeaseId, Offset, QueueId, Tag};
 use crate::limits::{LEASES_PER_REQUEST_MAX, VISIBILITY_MAX};
-use crate::set::Set;
-use crate::time::Span;
-use crate::timer::Due;
+use crate::time::{Span, Time};
 use crate::view::{AttemptEnd, DeathReason};
 use crate::work::{Holder, State};
+
+/// The leases of a request: those that the connection holds, once each and by queue, and those
+/// that are stale.
+struct Named {
+    held: Vec<LeaseId>,
+    stale: Vec<LeaseId>,
+}
+
+impl Named {
+    /// Tells what became of them. What they make possible follows at the end of the input.
+    fn settled(self, tag: Tag) -> Event<'static> {
+        Event::Settled { tag, count: self.held.len() as u32, stale: Cow::Owned(self.stale) }
+    }
+}
 
 impl Broker {
     pub(super) fn ack(
@@ -25,19 +37,15 @@ impl Broker {
         leases: &[LeaseId],
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let (held, stale) = self.held(conn, leases)?;
-        for run in held.chunk_by(|a, b| a.queue == b.queue) {
+        let named = self.named(conn, leases)?;
+        for run in named.held.chunk_by(|a, b| a.queue == b.queue) {
             let id = run[0].queue;
             let attempts: Vec<_> = if self.watchers.is_empty() {
                 Vec::new()
             } else {
                 run.iter().map(|lease| self.attempt_of(id, lease.offset)).collect()
             };
-            let mut offsets = Vec::with_capacity(run.len());
-            for lease in run {
-                self.give_credit_back(id, lease.offset);
-                offsets.push(lease.offset);
-            }
+            let offsets: Vec<_> = run.iter().map(|lease| lease.offset).collect();
             self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(&offsets) }, out);
             self.queue_mut(id).acked += run.len() as u64;
             for (offset, attempt) in offsets.into_iter().zip(attempts) {
@@ -45,7 +53,7 @@ impl Broker {
                 self.note(out, || Activity::Acked { queue, offset, attempt, conn });
             }
         }
-        self.settled(conn, tag, &held, &stale, out);
+        self.tell(conn, named.settled(tag), out);
         Ok(())
     }
 
@@ -58,14 +66,11 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         span_within("delay", delay, Span::ZERO, VISIBILITY_MAX)?;
-        let (held, stale) = self.held(conn, leases)?;
-        let mut queues = Set::default();
-        for lease in &held {
-            let end = AttemptEnd::Nacked;
-            self.end_attempt(lease.queue, lease.offset, end, delay, &mut queues, out);
+        let named = self.named(conn, leases)?;
+        for lease in &named.held {
+            self.end_attempt(lease.queue, lease.offset, AttemptEnd::Nacked, delay, out);
         }
-        self.settled(conn, tag, &held, &stale, out);
-        self.deliver_all(queues, out);
+        self.tell(conn, named.settled(tag), out);
         Ok(())
     }
 
@@ -76,24 +81,31 @@ impl Broker {
         leases: &[LeaseId],
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let (held, stale) = self.held(conn, leases)?;
-        let mut queues = Set::default();
-        for LeaseId { queue, offset, .. } in &held {
+        let named = self.named(conn, leases)?;
+        for LeaseId { queue, offset, .. } in &named.held {
             let (queue, offset) = (*queue, *offset);
             if self.queues[&queue].policy.dead_letter.is_some() {
-                let holder = self.give_credit_back(queue, offset);
-                let end = (AttemptEnd::Rejected, holder);
-                self.die(queue, offset, DeathReason::Rejected, end, &mut queues, out);
-                continue;
+                let end = Some(AttemptEnd::Rejected);
+                self.die(queue, offset, DeathReason::Rejected, end, out);
+            } else {
+                self.drop_message(queue, offset, false, out);
             }
-            self.give_credit_back(queue, offset);
-            self.record(Fact::Settled { queue, offsets: Cow::Borrowed(&[offset]) }, out);
-            let name = self.queue_name(queue).into();
-            self.note(out, || Activity::Dropped { queue: name, offset, purged: false });
         }
-        self.settled(conn, tag, &held, &stale, out);
-        self.deliver_all(queues, out);
+        self.tell(conn, named.settled(tag), out);
         Ok(())
+    }
+
+    /// A message is gone for good, without a copy elsewhere.
+    pub(super) fn drop_message(
+        &mut self,
+        queue: QueueId,
+        offset: Offset,
+        expired: bool,
+        out: &mut dyn Sink,
+    ) {
+        self.record(Fact::Settled { queue, offsets: Cow::Borrowed(&[offset]) }, out);
+        let queue = self.queue_name(queue).into();
+        self.note(out, || Activity::Dropped { queue, offset, expired });
     }
 
     pub(super) fn release(
@@ -103,17 +115,17 @@ impl Broker {
         leases: &[LeaseId],
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let (held, stale) = self.held(conn, leases)?;
-        for LeaseId { queue, offset, .. } in &held {
-            self.give_credit_back(*queue, *offset);
-            let work = &mut self.queues.get_mut(queue).expect("a lease's queue").work;
-            let slot = work.slot(*offset).expect("a leased message has a slot");
-            self.timers.stop(slot.timer);
-            work.make_ready(*offset);
-            let (name, offset) = (self.queue_name(*queue).into(), *offset);
-            self.note(out, || Activity::Released { queue: name, offset, conn });
+        let named = self.named(conn, leases)?;
+        for LeaseId { queue: id, offset, .. } in &named.held {
+            let (id, offset) = (*id, *offset);
+            let (queue, mut clock) = self.queue_and_clock(id);
+            let state = queue.work.state(offset);
+            queue.work.give_back(offset, Time::ZERO, &mut clock);
+            self.let_go(id, state);
+            let queue = self.queue_name(id).into();
+            self.note(out, || Activity::Released { queue, offset, conn });
         }
-        self.settled(conn, tag, &held, &stale, out);
+        self.tell(conn, named.settled(tag), out);
         Ok(())
     }
 
@@ -126,50 +138,24 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         span_within("visibility", visibility, Span::ZERO, VISIBILITY_MAX)?;
-        let (held, stale) = self.held(conn, leases)?;
+        let named = self.named(conn, leases)?;
         let until = self.now + visibility;
-        let mut queues = Set::default();
-        for LeaseId { queue: id, offset, .. } in &held {
+        for LeaseId { queue: id, offset, .. } in &named.held {
             let (id, offset) = (*id, *offset);
             if visibility == Span::ZERO {
-                let end = AttemptEnd::Expired;
-                self.end_attempt(id, offset, end, Span::ZERO, &mut queues, out);
+                self.end_attempt(id, offset, AttemptEnd::Expired, Span::ZERO, out);
                 continue;
             }
-            let work = &mut self.queues.get_mut(&id).expect("a lease's queue").work;
-            self.timers.stop(work.slot(offset).expect("a leased message has a slot").timer);
-            let timer = self.timers.start(until, Due::Lease(id, offset));
-            work.extend(offset, until, timer);
+            let (queue, mut clock) = self.queue_and_clock(id);
+            queue.work.extend(offset, until, &mut clock);
             let queue = self.queue_name(id).into();
             self.note(out, || Activity::Extended { queue, offset, until });
         }
-        self.settled(conn, tag, &held, &stale, out);
-        self.deliver_all(queues, out);
+        self.tell(conn, named.settled(tag), out);
         Ok(())
     }
 
-    /// Tells what became of the leases, and hands out what their credit allows.
-    fn settled(
-        &mut self,
-        conn: ConnId,
-        tag: Tag,
-        held: &[LeaseId],
-        stale: &[LeaseId],
-        out: &mut dyn Sink,
-    ) {
-        let count = held.len() as u32;
-        self.tell(conn, Event::Settled { tag, count, stale: Cow::Borrowed(stale) }, out);
-        for run in held.chunk_by(|a, b| a.queue == b.queue) {
-            self.deliver(run[0].queue, out);
-        }
-    }
-
-    /// Which of the leases this connection holds, once each and by queue, and which are stale.
-    fn held(
-        &self,
-        conn: ConnId,
-        leases: &[LeaseId],
-    ) -> Result<(Vec<LeaseId>, Vec<LeaseId>), Refused> {
+    fn named(&self, conn: ConnId, leases: &[LeaseId]) -> Result<Named, Refused> {
         within("the number of leases", leases.len() as u64, 1, LEASES_PER_REQUEST_MAX as u64)?;
         let holds = |lease: &LeaseId| {
             let slot = self.queues.get(&lease.queue).and_then(|q| q.work.slot(lease.offset));
@@ -187,42 +173,37 @@ impl Broker {
             held.sort_unstable();
             held.dedup();
         }
-        Ok((held, stale))
+        Ok(Named { held, stale })
     }
 
     fn attempt_of(&self, queue: QueueId, offset: Offset) -> u32 {
         self.queues[&queue].work.slot(offset).map_or(1, |slot| slot.failed + 1)
     }
 
-    pub(super) fn lease_expired(
-        &mut self,
-        queue: QueueId,
-        offset: Offset,
-        queues: &mut Set<QueueId>,
-        out: &mut dyn Sink,
-    ) {
-        self.end_attempt(queue, offset, AttemptEnd::Expired, Span::ZERO, queues, out);
+    /// In whose hands a message is; None if it is in nobody's.
+    pub(super) fn holder(&self, queue: QueueId, offset: Offset) -> Option<Holder> {
+        match self.queues.get(&queue)?.work.state(offset) {
+            State::Leased(holder) => Some(holder),
+            State::Ready | State::Delayed | State::Blocked | State::Held | State::Settled => None,
+        }
     }
 
     /// Ends a lease as a failed attempt: the message is ready again, now or later, or dies if it
-    /// was its last. `queues` gathers those that have something to hand out.
+    /// was its last.
     pub(super) fn end_attempt(
         &mut self,
         id: QueueId,
         offset: Offset,
         end: AttemptEnd,
         delay: Span,
-        queues: &mut Set<QueueId>,
         out: &mut dyn Sink,
     ) {
-        let holder = self.give_credit_back(id, offset).expect("an attempt ends that was begun");
+        let holder = self.holder(id, offset).expect("an attempt ends that was begun");
         let attempt = self.attempt_of(id, offset);
         let queue = &self.queues[&id];
         let deliveries_max = queue.policy.deliveries_max;
-        queues.insert(id);
         if deliveries_max.is_some_and(|max| attempt >= max) {
-            let end = (end, Some(holder));
-            return self.die(id, offset, DeathReason::DeliveriesExhausted, end, queues, out);
+            return self.die(id, offset, DeathReason::DeliveriesExhausted, Some(end), out);
         }
         let ready_at = self.now + delay.max(queue.policy.retry_delay);
         let client = self.client(holder.conn);
@@ -240,6 +221,24 @@ impl Broker {
         });
     }
 
+    /// A delay is over: the message is ready.
+    pub(super) fn delay_ended(&mut self, id: QueueId, offset: Offset, out: &mut dyn Sink) {
+        let (queue, mut clock) = self.queue_and_clock(id);
+        queue.work.give_back(offset, Time::ZERO, &mut clock);
+        self.wake(id);
+        let queue = self.queue_name(id).into();
+        self.note(out, || Activity::Due { queue, offset });
+    }
+
+    /// A message was not delivered in time: it dies, or is gone where nobody keeps the dead.
+    pub(super) fn expired(&mut self, id: QueueId, offset: Offset, out: &mut dyn Sink) {
+        if self.queues[&id].policy.dead_letter.is_some() {
+            self.die(id, offset, DeathReason::Expired, None, out);
+        } else {
+            self.drop_message(id, offset, true, out);
+        }
+    }
+
     pub(super) fn client(&self, conn: ConnId) -> String {
         self.conns.get(&conn).map(|conn| conn.client.clone()).unwrap_or_default()
     }
@@ -247,7 +246,7 @@ impl Broker {
     /// The messages of a queue that a connection holds.
     pub(super) fn held_by(&self, conn: ConnId, queue: QueueId) -> Vec<Offset> {
         let Some(queue) = self.queues.get(&queue) else { return Vec::new() };
-        let held = queue.work.window().filter(
+        let held = queue.work.touched().filter(
             |(_, slot)| matches!(slot.state, State::Leased(Holder { conn: by, .. }) if by == conn),
         );
         held.map(|(offset, _)| offset).collect()

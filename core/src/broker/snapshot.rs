@@ -84,7 +84,7 @@ impl Broker {
             }
         }
         for queue in self.queues.values() {
-            put_queue(queue, &mut put);
+            put_queue(queue, queue.log(&self.topics), &mut put);
         }
         for (name, exchange) in &self.exchanges {
             for (pattern, leads) in exchange.bindings() {
@@ -144,7 +144,7 @@ impl Broker {
 
 /// A queue that was altered is made anew as plain as it can have been and altered at the end, so
 /// that its messages keep what they got from the policy of their time.
-fn put_queue(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
+fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
     let for_life = queue.policy.for_life();
     let made = if queue.altered { &for_life } else { &queue.policy };
     put(Fact::QueueMade {
@@ -153,8 +153,8 @@ fn put_queue(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
         at: queue.made_at,
         settings: made.settings().into(),
     });
-    put_log(Place::Queue(queue.id), &queue.log, put);
-    put_work(queue, put);
+    put_log(Place::Queue(queue.id), log, put);
+    put_work(queue, log, put);
     if queue.altered {
         let settings = queue.policy.settings().into();
         put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
@@ -180,14 +180,21 @@ fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
 }
 
 /// What the records do not tell: which of them are settled, and what the others went through.
-fn put_work(queue: &Queue, put: &mut impl FnMut(Fact<'_>)) {
-    let end = queue.log.end();
-    let held = queue.log.segments().flat_map(|s| s.base..s.base + u64::from(s.count)).map(Offset);
-    let settled: Vec<_> = held.filter(|offset| !queue.work.is_unsettled(*offset, end)).collect();
-    for offsets in settled.chunks(SETTLED_PER_FACT_MAX) {
-        put(Fact::Settled { queue: queue.id, offsets: Cow::Borrowed(offsets) });
+fn put_work(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
+    let mut settled = Vec::new();
+    for segment in log.segments() {
+        let end = segment.base + u64::from(segment.count);
+        let mut from = segment.base;
+        for unsettled in queue.work.offsets(Offset(from)).take_while(|o| o.0 < end) {
+            settled.extend((unsettled.0 > from).then(|| (Offset(from), unsettled.0 - from)));
+            from = unsettled.0 + 1;
+        }
+        settled.extend((end > from).then(|| (Offset(from), end - from)));
     }
-    for (offset, slot) in queue.work.window() {
+    for runs in settled.chunks(SETTLED_PER_FACT_MAX) {
+        put(Fact::RunsSettled { queue: queue.id, runs: Cow::Borrowed(runs) });
+    }
+    for (offset, slot) in queue.work.touched() {
         let delayed = slot.state == State::Delayed;
         if slot.failed == 0 && !delayed {
             continue;

@@ -17,6 +17,8 @@ impl Message<'_, '_> {
         let record = self.0.record.record();
         let state = match self.0.state {
             MessageState::Ready => "ready".to_owned(),
+            MessageState::Blocked => "behind its group".to_owned(),
+            MessageState::Held => "in a transaction".to_owned(),
             MessageState::Leased { conn, .. } => format!("leased by {conn}"),
             MessageState::Delayed { until } => format!("delayed until {}", output::instant(until)),
         };
@@ -36,6 +38,8 @@ impl Message<'_, '_> {
         let record = message.record.record();
         let state = match message.state {
             MessageState::Ready => "ready".to_owned(),
+            MessageState::Blocked => "behind its group".to_owned(),
+            MessageState::Held => "in a transaction".to_owned(),
             MessageState::Leased { conn, until } => {
                 format!("leased by {conn} until {}", output::instant(until))
             }
@@ -88,6 +92,8 @@ impl Serialize for Message<'_, '_> {
         map.serialize_entry("at", &output::instant(message.at))?;
         let (state, conn, until) = match message.state {
             MessageState::Ready => ("ready", None, None),
+            MessageState::Blocked => ("blocked", None, None),
+            MessageState::Held => ("held", None, None),
             MessageState::Leased { conn, until } => ("leased", Some(conn), Some(until)),
             MessageState::Delayed { until } => ("delayed", None, Some(until)),
         };

@@ -17,6 +17,11 @@ impl Leases {
     fn fact(&mut self, fact: &Fact<'_>) {
         if let Fact::Settled { queue, offsets } = fact {
             self.held.retain(|(q, offset), _| q != queue || !offsets.contains(offset));
+        } else if let Fact::RunsSettled { queue, runs } = fact {
+            let settled = |offset: &Offset| {
+                runs.iter().any(|(start, count)| (start.0..start.0 + count).contains(&offset.0))
+            };
+            self.held.retain(|(q, offset), _| q != queue || !settled(offset));
         } else if let Fact::AttemptEnded { queue, offset, .. }
         | Fact::DeadLettered { queue, offset, .. } = fact
         {

@@ -29,6 +29,10 @@ impl Ledger {
             }
         } else if let Fact::Settled { queue, offsets } = fact {
             offsets.iter().try_for_each(|offset| self.gone(*queue, *offset))?;
+        } else if let Fact::RunsSettled { queue, runs } = fact {
+            for (start, count) in runs.iter() {
+                (start.0..start.0 + count).try_for_each(|gone| self.gone(*queue, Offset(gone)))?;
+            }
         } else if let Fact::DeadLettered { queue, offset, to, to_offset, record, .. }
         | Fact::Redriven { queue, offset, to, to_offset, record, .. } = fact
         {

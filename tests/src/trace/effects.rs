@@ -87,6 +87,14 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             names.topic(*topic)
         ),
         Fact::GroupDeleted { id } => format!("group-deleted {}", names.group(*id)),
+        Fact::RunsSettled { queue, runs } => {
+            let run = |(base, count): &(Offset, u64)| match count {
+                1 => format!("@{base}"),
+                _ => format!("@{base}-{}", base.0 + count - 1),
+            };
+            let runs: Vec<_> = runs.iter().map(run).collect();
+            format!("settled {} {}", names.queue(*queue), runs.join(" "))
+        }
         Fact::ProducerInitialised { id, name, epoch, renewed: _, timeout, at: _ } => format!(
             "producer-initialised {id}{} epoch={epoch} timeout={}",
             name.iter().map(|name| format!(" {name}")).collect::<String>(),
@@ -292,6 +300,8 @@ fn shown_group(group: &GroupView) -> Vec<String> {
 fn shown_message(message: &MessageView<'_>) -> Vec<String> {
     let state = match &message.state {
         MessageState::Ready => "ready".to_string(),
+        MessageState::Blocked => "blocked".to_string(),
+        MessageState::Held => "held".to_string(),
         MessageState::Leased { conn, until } => format!("leased to {conn} until={}", time(*until)),
         MessageState::Delayed { until } => format!("delayed until={}", time(*until)),
     };

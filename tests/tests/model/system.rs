@@ -342,6 +342,9 @@ fn messages(broker: &mut Broker, now: Time, queue: &str) -> Vec<(u64, State, u32
             .map(|message| {
                 let state = match message.state {
                     MessageState::Ready => State::Ready,
+                    MessageState::Blocked | MessageState::Held => {
+                        unreachable!("the model has no groups and no transactions")
+                    }
                     MessageState::Leased { until, .. } => {
                         State::Leased { until: until.as_millis() }
                     }

@@ -36,8 +36,10 @@ export interface Happenings {
     acked: Held & { attempt: number; conn: bigint };
     /** A message died and lies in the dead-letter queue. */
     deadLettered: Held & { attempts: number; reason: DeathReason; to: string; toOffset: bigint };
-    /** A message was purged, or rejected where there is no dead-letter queue, and is gone. */
-    dropped: Held & { purged: boolean };
+    /** A message was rejected or expired where there is no dead-letter queue, and is gone. */
+    dropped: Held & { expired: boolean };
+    /** Consecutive messages were purged. */
+    purged: { queue: string; base: bigint; count: bigint };
     /** A message was moved out of a dead-letter queue. */
     redriven: Held & { to: string; toOffset: bigint; mended: boolean };
     /** A member came into a group. */

@@ -69,6 +69,10 @@ export interface QueueView {
     leased: bigint;
     /** Messages that wait for their delay to end. */
     delayed: bigint;
+    /** Messages that wait for an older one of their group. */
+    blocked: bigint;
+    /** Messages that wait for their transaction to end. */
+    held: bigint;
     /** Bytes of its records. */
     bytes: bigint;
     /** The offset that the next message gets: how many ever came. */
@@ -130,7 +134,11 @@ export interface ConnectionView {
 export type MessageState =
     | { kind: "ready" }
     | { kind: "leased"; conn: bigint; untilMs: number }
-    | { kind: "delayed"; untilMs: number };
+    | { kind: "delayed"; untilMs: number }
+    /** It waits for an older message of its group. */
+    | { kind: "blocked" }
+    /** It waits for its transaction to end. */
+    | { kind: "held" };
 
 /** How an attempt ended that was not acknowledged. */
 export type AttemptEnd = WireAttempt["end"];
@@ -237,7 +245,7 @@ function toPolicyView(policy: WireQueuePolicy): QueuePolicyView {
 }
 
 function toState(state: WireMessageView["state"]): MessageState {
-    if (state === "ready") return { kind: "ready" };
+    if (typeof state === "string") return { kind: state };
     if ("leased" in state) {
         const { conn, until } = state.leased;
         return { kind: "leased", conn, untilMs: toMs(until) };

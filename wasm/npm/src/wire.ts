@@ -149,6 +149,8 @@ export interface WireQueueView {
     ready: bigint;
     leased: bigint;
     delayed: bigint;
+    blocked: bigint;
+    held: bigint;
     bytes: bigint;
     end: bigint;
     acked: bigint;
@@ -190,7 +192,7 @@ export interface WireAttempt {
 export interface WireMessageView {
     offset: bigint;
     at: bigint;
-    state: "ready" | { leased: { conn: bigint; until: bigint } } | { delayed: { until: bigint } };
+    state: "ready" | "blocked" | "held" | { leased: { conn: bigint; until: bigint } } | { delayed: { until: bigint } };
     attempts: WireAttempt[];
     attemptsFailed: number;
     deaths: {

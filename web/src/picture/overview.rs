@@ -240,7 +240,8 @@ impl Projector {
 
     fn state_of(&self, now: Time, view: &MessageView<'_>) -> MarkState {
         match view.state {
-            MessageState::Ready => MarkState::Ready,
+            // Who waits for others shows as waiting, like what is ready.
+            MessageState::Ready | MessageState::Blocked | MessageState::Held => MarkState::Ready,
             MessageState::Leased { conn, until } => {
                 MarkState::Leased { holder: self.who(conn), since: now, until }
             }

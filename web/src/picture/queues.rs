@@ -16,6 +16,14 @@ pub(super) enum Count {
     Delayed,
 }
 
+/// Why a message is gone that nobody acknowledged.
+#[derive(Clone, Copy)]
+enum Loss {
+    Purged,
+    Expired,
+    Rejected,
+}
+
 impl Queue {
     pub(super) fn mark(&mut self, offset: Offset) -> Option<&mut QueueMark> {
         let at = self.marks.binary_search_by_key(&offset, |mark| mark.offset).ok()?;
@@ -115,8 +123,13 @@ impl Projector {
         {
             let (from, to_message) = (in_queue(queue, *offset), in_queue(to, *to_offset));
             self.died(at, (queue, &from), (to, &to_message), *attempts, *reason);
-        } else if let Activity::Dropped { queue, offset, purged } = activity {
-            self.dropped(at, queue, &in_queue(queue, *offset), *purged);
+        } else if let Activity::Dropped { queue, offset, expired } = activity {
+            let why = if *expired { Loss::Expired } else { Loss::Rejected };
+            self.lost(at, queue, &in_queue(queue, *offset), why);
+        } else if let Activity::Purged { queue, base, count } = activity {
+            for offset in base.0..base.0 + count {
+                self.lost(at, queue, &in_queue(queue, Offset(offset)), Loss::Purged);
+            }
         } else if let Activity::Redriven { queue, offset, to, to_offset, mended } = activity {
             let (from, to_message) = (in_queue(queue, *offset), in_queue(to, *to_offset));
             self.redriven(at, (queue, &from), (to, &to_message), *mended);
@@ -334,6 +347,7 @@ impl Projector {
         let why = match reason {
             DeathReason::DeliveriesExhausted => "that is its maximum of deliveries".to_owned(),
             DeathReason::Rejected => "a consumer rejected it for good".to_owned(),
+            DeathReason::Expired => "it was not delivered in time".to_owned(),
         };
         let times = if attempts == 1 { "attempt" } else { "attempts" };
         let sentence = format!(
@@ -345,8 +359,11 @@ impl Projector {
         self.say(at, LineKind::Death, sentence, about);
     }
 
-    fn dropped(&mut self, at: Time, queue: &str, message: &MessageRef, purged: bool) {
-        let was = if purged { Count::Ready } else { Count::Leased };
+    fn lost(&mut self, at: Time, queue: &str, message: &MessageRef, why: Loss) {
+        let was = match why {
+            Loss::Purged | Loss::Expired => Count::Ready,
+            Loss::Rejected => Count::Leased,
+        };
         let mut holder = None;
         if let Some(queue) = self.queue(queue) {
             if let Some(mark) = queue.mark(message.offset)
@@ -361,10 +378,14 @@ impl Projector {
         }
         self.returns.remove(message);
         let what = self.called(message);
-        let sentence = if purged {
-            format!("{what} was purged from {queue} and is gone")
-        } else {
-            format!("{what} was rejected and is gone: {queue} has no dead-letter queue")
+        let sentence = match why {
+            Loss::Purged => format!("{what} was purged from {queue} and is gone"),
+            Loss::Expired => {
+                format!("{what} was too old for {queue} and is gone: it has no dead-letter queue")
+            }
+            Loss::Rejected => {
+                format!("{what} was rejected and is gone: {queue} has no dead-letter queue")
+            }
         };
         self.move_one(at, HopKind::Drop, message, (spot(message), Spot::Nowhere), 1);
         self.say(at, LineKind::Death, sentence, self.about(message, holder));

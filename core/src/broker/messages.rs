@@ -1,0 +1,211 @@
+//! What facts do to the messages of queues: they come, fail, are settled, move.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::evolve::{Evolved, broken};
+use super::{Broker, Violation};
+use crate::fact::Stored;
+use crate::id::{Append, Offset, Place, QueueId, TopicId};
+use crate::log::Log;
+use crate::planted::{Planted, planted};
+use crate::queue::Queue;
+use crate::record::{Batch, RawRecord, Records};
+use crate::set::Set;
+use crate::time::Time;
+use crate::view::{Attempt, AttemptEnd};
+use crate::work::{Holder, State};
+
+impl Broker {
+    pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
+        self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
+    }
+
+    /// An unsettled message's queue.
+    fn holding(&mut self, id: QueueId, offset: Offset) -> Result<&mut Queue, Violation> {
+        let queue = self.queue(id)?;
+        if queue.work.is_unsettled(offset) {
+            return Ok(queue);
+        }
+        Err(broken(&format!("message {offset} of queue {id}")))
+    }
+
+    pub(super) fn stored(&mut self, at: Time, stored: &Stored<'_>) -> Evolved {
+        let records = stored.records.to_shared();
+        for Append { place, base } in stored.appends.iter() {
+            let log = self.log(*place)?;
+            if log.end() != *base {
+                return Err(Violation(format!(
+                    "a batch at offset {base} of {place}, whose end is {}",
+                    log.end()
+                )));
+            }
+            log.append(at, records.clone());
+            self.stored_bytes += records.as_bytes().len() as u64;
+            match place {
+                Place::Queue(id) => self.arrived(*id, at, &records),
+                Place::Partition(topic, partition) => {
+                    for part in self.parts_on(*topic, *partition).iter() {
+                        self.arrived(part, at, &records);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records came to lie in the log that a queue works on.
+    fn arrived(&mut self, id: QueueId, _at: Time, records: &Records<'_>) {
+        let (queue, _) = self.queue_and_clock(id);
+        queue.work.append(u64::from(records.count()));
+        self.wake(id);
+    }
+
+    /// The parts of work groups that work on a partition.
+    fn parts_on(&self, topic: TopicId, partition: u32) -> Set<QueueId> {
+        self.topics[&topic].workers.get(&partition).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn log(&mut self, place: Place) -> Result<&mut Log, Violation> {
+        let log = match place {
+            Place::Queue(id) => self.queues.get_mut(&id).and_then(Queue::own_log_mut),
+            Place::Partition(id, partition) => self
+                .topics
+                .get_mut(&id)
+                .and_then(|topic| topic.partitions.get_mut(partition as usize)),
+        };
+        log.ok_or_else(|| broken(&format!("{place}")))
+    }
+
+    /// A message is gone from its queue, whatever it was doing.
+    pub(super) fn gone(&mut self, id: QueueId, offset: Offset) -> Evolved {
+        self.holding(id, offset)?;
+        let (queue, mut clock) = self.queue_and_clock(id);
+        let state = queue.work.settle(offset, &mut clock);
+        let before = queue.own_bytes();
+        if let Some(log) = queue.emptying_log_mut() {
+            log.release(offset);
+        }
+        self.stored_bytes -= before - self.queues[&id].own_bytes();
+        self.let_go(id, state);
+        Ok(())
+    }
+
+    /// Every message of these runs is gone that was not gone before.
+    pub(super) fn runs_gone(&mut self, id: QueueId, runs: &[(Offset, u64)]) -> Evolved {
+        for (start, count) in runs {
+            let end = start.plus(*count);
+            if end > self.queue(id)?.work.end() {
+                return Err(broken(&format!("messages up to {end} of queue {id}")));
+            }
+            let (queue, mut clock) = self.queue_and_clock(id);
+            let mut states = Vec::new();
+            queue.work.settle_run((*start, end), &mut clock, |_, state| states.push(state));
+            let before = queue.own_bytes();
+            if let Some(log) = queue.emptying_log_mut() {
+                log.release_run(*start, end);
+            }
+            self.stored_bytes -= before - self.queues[&id].own_bytes();
+            states.into_iter().for_each(|state| self.let_go(id, state));
+        }
+        Ok(())
+    }
+
+    pub(super) fn attempt_ended(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        (at, end, client): (Time, AttemptEnd, Cow<'_, str>),
+        ready_at: Time,
+    ) -> Evolved {
+        self.saw(at);
+        let queue = self.holding(id, offset)?;
+        let number = queue.work.slot(offset).map_or(0, |slot| slot.failed) + 1;
+        let state = queue.work.state(offset);
+        let attempt = Attempt { number, at, end, client: client.into_owned() };
+        let (queue, mut clock) = self.queue_and_clock(id);
+        if end == AttemptEnd::Expired && planted(Planted::ExpiryCountsNoAttempt) {
+            queue.work.give_back(offset, ready_at, &mut clock);
+        } else {
+            queue.work.attempt_failed(offset, attempt, ready_at, &mut clock);
+        }
+        self.let_go(id, state);
+        Ok(())
+    }
+
+    /// A message stops what it was doing: credit that it took comes back, and others may go.
+    pub(super) fn let_go(&mut self, id: QueueId, state: State) {
+        let State::Leased(Holder { consumer: Some(number), .. }) = state else {
+            return self.wake(id);
+        };
+        // A consumer that was cancelled has no credit to get back.
+        let Some(consumer) = self.consumers.get_mut(&number) else { return self.wake(id) };
+        consumer.outstanding -= 1;
+        let unlisted = core::mem::take(&mut consumer.unlisted);
+        // The parts of a work group take turns: the ones after this go first.
+        let later = unlisted.iter().filter(|part| *part > id);
+        for part in later.chain(unlisted.iter().filter(|part| *part <= id)) {
+            self.queue_mut(part).consumers.push_back(number);
+            self.wake(part);
+        }
+        self.wake(id);
+    }
+
+    /// A queue may have something to hand out.
+    pub(super) fn wake(&mut self, id: QueueId) {
+        let queue = self.queue_mut(id);
+        if !core::mem::replace(&mut queue.woken, true) {
+            self.woken.push(id);
+        }
+    }
+
+    /// A message leaves one queue and comes to lie in another.
+    pub(super) fn moved(
+        &mut self,
+        (from, offset): (QueueId, Offset),
+        at: Time,
+        (to, to_offset): (QueueId, Offset),
+        record: &RawRecord<'_>,
+    ) -> Evolved {
+        if !planted(Planted::MovedStaysToo) {
+            self.gone(from, offset)?;
+        }
+        let mut batch = Batch::new();
+        batch.push_raw(record.as_bytes());
+        let records = batch.finish().expect("there is one record");
+        let append = Append { place: Place::Queue(to), base: to_offset };
+        self.saw(at);
+        self.stored(at, &Stored { appends: Cow::Borrowed(&[append]), records })
+    }
+
+    pub(super) fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {
+        let log = self.log(place)?;
+        if next < log.end() {
+            let end = log.end();
+            return Err(broken(&format!("a log that starts at {next}, before its end {end}")));
+        }
+        match place {
+            Place::Queue(id) => {
+                log.skip_to(next);
+                self.queue(id)?.work.skip_to(next);
+            }
+            Place::Partition(..) => log.leave_gap(next),
+        }
+        Ok(())
+    }
+
+    pub(super) fn message_state(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        failed: u32,
+        ready_at: Time,
+        attempts: Vec<Attempt>,
+    ) -> Evolved {
+        self.holding(id, offset)?;
+        let (queue, mut clock) = self.queue_and_clock(id);
+        queue.work.set_failed(offset, failed, attempts, ready_at, &mut clock);
+        Ok(())
+    }
+}
