@@ -232,6 +232,9 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
             }
         }
         Fact::Settled { offsets, .. } => metrics.messages_settled.add(offsets.len() as u64),
+        Fact::RunsSettled { runs, .. } => {
+            metrics.messages_settled.add(runs.iter().map(|(_, count)| count).sum());
+        }
         Fact::DeadLettered { .. } => metrics.messages_dead_lettered.add(1),
         Fact::Started { .. }
         | Fact::ExchangeDeclared { .. }

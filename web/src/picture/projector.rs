@@ -291,6 +291,7 @@ impl Projector {
             }
             Activity::Enqueued { .. }
             | Activity::Leased { .. }
+            | Activity::Purged { .. }
             | Activity::Extended { .. }
             | Activity::Returned { .. }
             | Activity::Released { .. }

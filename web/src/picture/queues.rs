@@ -125,10 +125,10 @@ impl Projector {
             self.died(at, (queue, &from), (to, &to_message), *attempts, *reason);
         } else if let Activity::Dropped { queue, offset, expired } = activity {
             let why = if *expired { Loss::Expired } else { Loss::Rejected };
-            self.lost(at, queue, &in_queue(queue, *offset), why);
+            self.vanished(at, queue, &in_queue(queue, *offset), why);
         } else if let Activity::Purged { queue, base, count } = activity {
             for offset in base.0..base.0 + count {
-                self.lost(at, queue, &in_queue(queue, Offset(offset)), Loss::Purged);
+                self.vanished(at, queue, &in_queue(queue, Offset(offset)), Loss::Purged);
             }
         } else if let Activity::Redriven { queue, offset, to, to_offset, mended } = activity {
             let (from, to_message) = (in_queue(queue, *offset), in_queue(to, *to_offset));
@@ -359,7 +359,7 @@ impl Projector {
         self.say(at, LineKind::Death, sentence, about);
     }
 
-    fn lost(&mut self, at: Time, queue: &str, message: &MessageRef, why: Loss) {
+    fn vanished(&mut self, at: Time, queue: &str, message: &MessageRef, why: Loss) {
         let was = match why {
             Loss::Purged | Loss::Expired => Count::Ready,
             Loss::Rejected => Count::Leased,
