@@ -331,6 +331,21 @@ pub enum Activity<'a> {
         /// How many.
         count: u64,
     },
+    /// Records that no binding took were returned to their publisher, or dropped.
+    Unrouted {
+        /// The publisher.
+        conn: ConnId,
+        /// How many.
+        count: u32,
+        /// The exchange.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// The routing key.
+        #[serde(borrow)]
+        routing_key: Cow<'a, str>,
+        /// Whether they were returned.
+        returned: bool,
+    },
 }
 
 /// Why a member is no longer in its group.
@@ -533,6 +548,15 @@ impl fmt::Display for Activity<'_> {
             ),
             Activity::ProducerExpired { producer, name } => {
                 write!(f, "{producer}{} was forgotten: nothing was heard of it", Named(name))
+            }
+            Activity::Unrouted { conn, count, exchange, routing_key, returned } => {
+                let exchange = if exchange.is_empty() { "the default exchange" } else { exchange };
+                let became = if *returned { "returned" } else { "dropped, as it asked" };
+                write!(
+                    f,
+                    "{} of {conn} {became}: no binding of {exchange} takes the key {routing_key:?}",
+                    Plural(u64::from(*count), "message")
+                )
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The broker: one entrance, one exit. This file holds its state and sends each input where it
 //! belongs; what is done with it stands in the modules below.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use self::publish::How;
 use crate::activity::Activity;
 use crate::effect::{CloseReason, Effect, Sink};
 use crate::event::Event;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Leads};
 use crate::fact::Fact;
 use crate::group::Group;
 use crate::id::{
@@ -22,7 +22,7 @@ use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
-use crate::request::{ExchangeKind, Op, PROTOCOL, Request, Session};
+use crate::request::{ExchangeKind, ExchangePolicy, Op, PROTOCOL, Request, Session};
 use crate::rng::Rng;
 use crate::set::Set;
 use crate::time::{Span, Time};
@@ -32,6 +32,7 @@ use crate::view::{AttemptEnd, DeadlineReason};
 use crate::work::Clock;
 
 mod alter;
+mod bindings;
 mod check;
 mod commit;
 mod connection;
@@ -51,6 +52,7 @@ mod settle;
 mod snapshot;
 mod stream;
 
+use bindings::Bound;
 pub use check::Violation;
 pub use snapshot::LoadError;
 
@@ -65,10 +67,12 @@ pub struct Config {
 
 /// The exchanges that are always there, as in AMQP. The default exchange, which has the empty name
 /// and takes no bindings, is not kept.
-const BUILT_IN: [(&str, ExchangeKind); 3] = [
+const BUILT_IN: [(&str, ExchangeKind); 5] = [
     ("amq.direct", ExchangeKind::Direct),
     ("amq.topic", ExchangeKind::Topic),
     ("amq.fanout", ExchangeKind::Fanout),
+    ("amq.headers", ExchangeKind::Headers),
+    ("amq.match", ExchangeKind::Headers),
 ];
 
 /// A refusal that owns its sentence, and so can leave a handler.
@@ -102,6 +106,10 @@ pub struct Broker {
     producer_names: BTreeMap<String, ProducerId>,
     next_producer: ProducerId,
     bindings: usize,
+    /// Which exchanges have bindings that lead there.
+    bound_to: BTreeMap<Leads, BTreeSet<String>>,
+    /// Exchanges that are to go with their last binding, and lost it.
+    bereft: Vec<String>,
     stored_bytes: u64,
 
     conns: Map<ConnId, Conn>,
@@ -156,7 +164,8 @@ enum Awaits {
 impl Broker {
     /// An empty broker, at the time `now`.
     pub fn new(config: Config, now: Time) -> Broker {
-        let built_in = BUILT_IN.map(|(name, kind)| (name.into(), Exchange::new(kind)));
+        let built_in = BUILT_IN
+            .map(|(name, kind)| (name.into(), Exchange::new(kind, ExchangePolicy::default())));
         Broker {
             rng: Rng::new(config.seed),
             config,
@@ -178,6 +187,8 @@ impl Broker {
             producer_names: BTreeMap::new(),
             next_producer: ProducerId(1),
             bindings: 0,
+            bound_to: BTreeMap::new(),
+            bereft: Vec::new(),
             stored_bytes: 0,
             conns: Map::default(),
             watchers: Set::default(),
@@ -217,6 +228,12 @@ impl Broker {
             Input::Tick => {}
         }
         self.deliver_woken(out);
+        self.after(out);
+    }
+
+    /// What follows from what went, whatever made it go.
+    fn after(&mut self, out: &mut dyn Sink) {
+        self.delete_bereft(out);
     }
 
     /// When something is due next, and what: a [`Input::Tick`] then makes it happen. The time may
@@ -349,17 +366,25 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         match op {
-            Op::DeclareExchange { name, kind } => self.declare_exchange(&name, kind, out)?,
-            Op::DeleteExchange { name } => self.delete_exchange(&name, out)?,
+            Op::DeclareExchange { name, kind, policy } => {
+                self.declare_exchange(&name, kind, &policy, out)?;
+            }
+            Op::DeleteExchange { name, if_unused } => {
+                self.delete_exchange(&name, if_unused, out)?
+            }
             Op::DeclareQueue { name, policy } => self.declare_queue(&name, policy, out)?,
             Op::DeleteQueue { name } => self.delete_queue(&name, out)?,
             Op::PurgeQueue { name } => return self.purge_queue(conn, tag, &name, out),
             Op::CreateTopic { name, partitions } => self.create_topic(&name, partitions, out)?,
             Op::DeleteTopic { name } => self.delete_topic(&name, out)?,
-            Op::Bind { exchange, to, pattern } => self.bind(&exchange, to, &pattern, out)?,
-            Op::Unbind { exchange, to, pattern } => self.unbind(&exchange, to, &pattern, out)?,
-            Op::Publish { to, confirm, records, by, transactional } => {
-                let how = How { confirm, by, transactional };
+            Op::Bind { exchange, to, pattern, headers } => {
+                self.bind(Bound { exchange, to, pattern, headers }, out)?;
+            }
+            Op::Unbind { exchange, to, pattern, headers } => {
+                self.unbind(Bound { exchange, to, pattern, headers }, out)?;
+            }
+            Op::Publish { to, confirm, unroutable, records, by, transactional } => {
+                let how = How { confirm, by, transactional, unroutable };
                 return self.publish(conn, tag, &to, how, &records, out);
             }
             Op::Consume { queue, prefetch, visibility } => {

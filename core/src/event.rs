@@ -167,6 +167,18 @@ pub enum Event<'a> {
         /// Its epoch.
         epoch: ProducerEpoch,
     },
+    /// Records of a publish that no binding took come back (AMQP's `basic.return`). The publish's
+    /// `Published` follows, if it is to be confirmed.
+    Returned {
+        /// Of the publish.
+        tag: Tag,
+        /// Why: a code and a sentence.
+        #[serde(borrow)]
+        refusal: Refusal<'a>,
+        /// Those that were not routed.
+        #[serde(borrow)]
+        records: Records<'a>,
+    },
 }
 
 /// One message in the hands of a consumer.

@@ -10,7 +10,7 @@ use crate::id::{
 };
 use crate::policy::{QueueSetting, first};
 use crate::record::{RawRecord, Records};
-use crate::request::{Destination, ExchangeKind};
+use crate::request::{Destination, ExchangeKind, HeaderMatch};
 use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
@@ -312,6 +312,59 @@ pub enum Fact<'a> {
         /// Where each run begins, and how many messages it has.
         runs: Cow<'a, [(Offset, u64)]>,
     },
+    /// An exchange came to be that is set otherwise than `ExchangeDeclared` can say.
+    ExchangeMade {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it routes.
+        kind: ExchangeKind,
+        /// In what it differs from the default.
+        #[serde(borrow)]
+        settings: Cow<'a, [ExchangeSetting<'a>]>,
+    },
+    /// A binding came to be that wants headers.
+    BoundByHeaders {
+        /// The exchange.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// Routing key or pattern.
+        #[serde(borrow)]
+        pattern: Cow<'a, str>,
+        /// What it wants.
+        #[serde(borrow)]
+        headers: HeaderMatch<'a>,
+    },
+    /// A binding went that wanted headers.
+    UnboundByHeaders {
+        /// The exchange.
+        #[serde(borrow)]
+        exchange: Cow<'a, str>,
+        /// Where to.
+        #[serde(borrow)]
+        to: Destination<'a>,
+        /// Routing key or pattern.
+        #[serde(borrow)]
+        pattern: Cow<'a, str>,
+        /// What it wanted.
+        #[serde(borrow)]
+        headers: HeaderMatch<'a>,
+    },
+}
+
+/// In what an exchange differs from the default. New ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExchangeSetting<'a> {
+    /// What no binding takes goes to this exchange.
+    #[serde(borrow)]
+    Alternate(Cow<'a, str>),
+    /// It goes with its last binding.
+    AutoDelete,
+    /// Only exchanges route to it.
+    Internal,
 }
 
 /// A batch that is remembered, so that it is known if it is sent again.

@@ -112,7 +112,7 @@ pub use activity::{Activity, LeaveReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched};
-pub use fact::{Fact, Numbered, Stored};
+pub use fact::{ExchangeSetting, Fact, Numbered, Stored};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     ProducerEpoch, ProducerId, QueueId, Tag, TopicId,
@@ -127,8 +127,9 @@ pub use policy::{
 pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
-    Assignor, CommitOffset, Destination, ExchangeKind, Inspect, Isolation, Op, PROTOCOL, Pick,
-    Position, Request, Sequenced, Session, Start, Target,
+    Assignor, CommitOffset, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect,
+    Isolation, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced, Session, Start, Target,
+    Unroutable, WantedHeader,
 };
 pub use time::{Span, Time};
 pub use view::{

@@ -37,6 +37,11 @@ pub const PARTITIONS_MAX: u32 = 1 << 16;
 pub const HISTORY_MAX: usize = 16;
 /// Exchanges that one publish may pass through.
 pub const EXCHANGE_HOPS_MAX: usize = 64;
+/// Bytes of the names and values that one binding of a headers exchange wants.
+pub const BINDING_BYTES_MAX: usize = 4_096;
+/// Parts of a batch that are looked at for one that takes the same way as the next record, where a
+/// headers exchange sends each record its own way.
+pub const PARTS_LOOKED_AT_MAX: usize = 16;
 /// Words in a routing key or a binding pattern of a topic exchange.
 pub const ROUTING_WORDS_MAX: usize = 32;
 /// Topics that one member may subscribe to.

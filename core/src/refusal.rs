@@ -84,6 +84,8 @@ codes! {
     Unroutable = 212,
     /// There is no such producer, or nothing was heard of it for so long that it was forgotten.
     UnknownProducer = 220,
+    /// The exchange is internal: only other exchanges route to it.
+    Internal = 230,
     /// The lease ended, was settled, or belongs to another connection. Reserved for requests that
     /// name one lease; those that name many tell the stale ones in `Settled`.
     StaleLease = 300,

@@ -1,6 +1,7 @@
 //! What a client may ask.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::id::{
     ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
 };
 use crate::policy::QueuePolicy;
-use crate::record::Records;
+use crate::record::{Headers, Records};
 use crate::time::{Span, Time};
 
 /// The version of the protocol that this build speaks.
@@ -49,12 +50,18 @@ pub enum Op<'a> {
         name: Cow<'a, str>,
         /// How it routes.
         kind: ExchangeKind,
+        /// What else there is to it.
+        #[serde(borrow, default)]
+        policy: ExchangePolicy<'a>,
     },
     /// Removes an exchange and its bindings. `Done`.
     DeleteExchange {
         /// Which one.
         #[serde(borrow)]
         name: Cow<'a, str>,
+        /// Refuse while it has bindings (AMQP's `if-unused`).
+        #[serde(default)]
+        if_unused: bool,
     },
     /// Makes a queue; the same again is `Done`, another policy under the name is refused.
     DeclareQueue {
@@ -100,9 +107,13 @@ pub enum Op<'a> {
         #[serde(borrow)]
         to: Destination<'a>,
         /// Direct: the routing key. Topic: a pattern of words, `*` one word, `#` any number.
-        /// Fanout: not looked at.
+        /// Fanout and headers: not looked at, but two bindings that differ in it are two.
         #[serde(borrow, default)]
         pattern: Cow<'a, str>,
+        /// What a headers exchange wants of a record (AMQP's arguments of a binding). Other kinds
+        /// do not look at it, but two bindings that differ in it are two.
+        #[serde(borrow, default)]
+        headers: HeaderMatch<'a>,
     },
     /// Removes a binding. `Done`.
     Unbind {
@@ -115,15 +126,22 @@ pub enum Op<'a> {
         /// As it was bound.
         #[serde(borrow, default)]
         pattern: Cow<'a, str>,
+        /// As it was bound.
+        #[serde(borrow, default)]
+        headers: HeaderMatch<'a>,
     },
     /// Publishes a batch: to all of its destinations, or refused and to none. `Published` if
-    /// `confirm`, else nothing unless it is refused.
+    /// `confirm`, else nothing unless it is refused; before it `Returned`, if `unroutable` says so
+    /// and something was.
     Publish {
         /// Where to.
         #[serde(borrow)]
         to: Target<'a>,
         /// Whether to answer when the batch is as durable as the driver promises.
         confirm: bool,
+        /// What becomes of records that no binding takes.
+        #[serde(default)]
+        unroutable: Unroutable,
         /// The records.
         #[serde(borrow)]
         records: Records<'a>,
@@ -367,7 +385,14 @@ pub enum Op<'a> {
 impl<'a> Op<'a> {
     /// A publish with nothing but what every publish has.
     pub fn publish(to: Target<'a>, confirm: bool, records: Records<'a>) -> Op<'a> {
-        Op::Publish { to, confirm, records, by: None, transactional: false }
+        Op::Publish {
+            to,
+            confirm,
+            unroutable: Unroutable::Refuse,
+            records,
+            by: None,
+            transactional: false,
+        }
     }
 }
 
@@ -398,6 +423,96 @@ pub enum ExchangeKind {
     Topic,
     /// To every binding.
     Fanout,
+    /// To the bindings that want the record's headers. Each record of a batch goes its own way.
+    Headers,
+}
+
+/// What there is to an exchange beside how it routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExchangePolicy<'a> {
+    /// The exchange that gets what no binding of this one takes (RabbitMQ's `alternate-exchange`);
+    /// the empty name is the default exchange. As in RabbitMQ it need not exist: as long as it does
+    /// not, there is none.
+    pub alternate: Option<Cow<'a, str>>,
+    /// Whether it goes when its last binding goes (AMQP's `auto-delete`). One that never had a
+    /// binding stays.
+    pub auto_delete: bool,
+    /// Whether only exchanges route to it: a client's publish is refused (AMQP's `internal`).
+    pub internal: bool,
+}
+
+impl ExchangePolicy<'_> {
+    /// The same with a name of its own.
+    pub fn into_owned(self) -> ExchangePolicy<'static> {
+        ExchangePolicy {
+            alternate: self.alternate.map(|name| Cow::Owned(name.into_owned())),
+            auto_delete: self.auto_delete,
+            internal: self.internal,
+        }
+    }
+}
+
+/// What a binding of a headers exchange wants of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HeaderMatch<'a> {
+    /// How many of the headers (RabbitMQ's `x-match`).
+    pub mode: MatchMode,
+    /// Which headers: each name once. All of none is wanted by every record, any of none by no
+    /// record.
+    pub headers: Vec<WantedHeader<'a>>,
+}
+
+impl HeaderMatch<'_> {
+    /// Whether it wants nothing: all of no headers.
+    pub fn is_default(&self) -> bool {
+        self.mode == MatchMode::All && self.headers.is_empty()
+    }
+
+    /// The same with names and values of its own.
+    pub fn into_owned(self) -> HeaderMatch<'static> {
+        let own = |wanted: &WantedHeader<'_>| WantedHeader {
+            name: Cow::Owned(wanted.name.clone().into_owned()),
+            value: wanted.value.clone().map(|value| Cow::Owned(value.into_owned())),
+        };
+        HeaderMatch { mode: self.mode, headers: self.headers.iter().map(own).collect() }
+    }
+}
+
+/// How many of the headers a binding wants: RabbitMQ's `x-match`. Only the two `WithX` look at
+/// headers whose names begin with `x-`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MatchMode {
+    /// All of them.
+    #[default]
+    All,
+    /// At least one.
+    Any,
+    /// All of them, those that begin with `x-` too.
+    AllWithX,
+    /// At least one, or one that begins with `x-`.
+    AnyWithX,
+}
+
+/// A header that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedHeader<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its value, byte by byte; None: any, as long as the header is there.
+    #[serde(default, deserialize_with = "crate::record::optional_own_bytes")]
+    pub value: Option<Cow<'a, [u8]>>,
+}
+
+impl WantedHeader<'_> {
+    /// Whether it is among these.
+    pub fn is_in(&self, headers: Headers<'_>) -> bool {
+        let value = self.value.as_deref();
+        headers.iter().any(|(name, v)| name == self.name && value.is_none_or(|value| value == v))
+    }
 }
 
 /// Where a binding leads.
@@ -442,6 +557,20 @@ pub enum Target<'a> {
         #[serde(default)]
         partition: Option<u32>,
     },
+}
+
+/// What becomes of records that an exchange cannot route: no binding takes them, nor one of an
+/// alternate exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unroutable {
+    /// The publish is refused, and nothing of it is stored: nothing that was accepted is lost.
+    #[default]
+    Refuse,
+    /// They come back in `Returned`, and the others are stored (AMQP's `mandatory`).
+    Return,
+    /// They are dropped, and the others are stored (AMQP without `mandatory`).
+    Drop,
 }
 
 /// Which messages to redrive.
@@ -538,4 +667,7 @@ pub enum Inspect<'a> {
     /// One group.
     #[serde(borrow)]
     Group(Cow<'a, str>),
+    /// One exchange.
+    #[serde(borrow)]
+    Exchange(Cow<'a, str>),
 }

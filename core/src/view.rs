@@ -10,7 +10,7 @@ use crate::id::{
 };
 use crate::policy::QueuePolicy;
 use crate::record::RawRecord;
-use crate::request::{Assignor, Destination, ExchangeKind};
+use crate::request::{Assignor, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
 use crate::time::Time;
 
 /// An answer to an `Inspect` or a `Peek`.
@@ -28,6 +28,8 @@ pub enum View<'a> {
     /// Messages of a queue.
     #[serde(borrow)]
     Messages(Vec<MessageView<'a>>),
+    /// An exchange.
+    Exchange(ExchangeView),
 }
 
 /// Everything but the messages.
@@ -80,7 +82,9 @@ pub struct ExchangeView {
     pub name: String,
     /// How it routes.
     pub kind: ExchangeKind,
-    /// Its bindings: pattern and destination.
+    /// What else there is to it.
+    pub policy: ExchangePolicy<'static>,
+    /// Its bindings, by pattern.
     pub bindings: Vec<BindingView>,
 }
 
@@ -92,6 +96,8 @@ pub struct BindingView {
     pub pattern: String,
     /// Where it leads.
     pub to: Destination<'static>,
+    /// What it wants of a record's headers, in a headers exchange.
+    pub headers: HeaderMatch<'static>,
 }
 
 /// A queue.

@@ -144,6 +144,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         | Event::Delivered { .. }
         | Event::Assigned { .. }
         | Event::Expelled { .. }
+        | Event::Returned { .. }
         | Event::Activity { .. } => return None,
     })
 }

@@ -77,6 +77,7 @@ impl Client {
             Event::Opened { .. }
             | Event::Done { .. }
             | Event::Count { .. }
+            | Event::Returned { .. }
             | Event::Settled { .. }
             | Event::ReadDone { .. }
             | Event::Inspected { .. }

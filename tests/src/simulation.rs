@@ -247,12 +247,21 @@ fn declarations() -> Vec<Op<'static>> {
         ..QueuePolicy::default()
     };
     let copy = QueuePolicy { visibility: Span::from_millis(100), ..QueuePolicy::default() };
-    let bind = |to| Op::Bind { exchange: "all".into(), to, pattern: "".into() };
+    let bind = |to| Op::Bind {
+        exchange: "all".into(),
+        to,
+        pattern: "".into(),
+        headers: Default::default(),
+    };
     vec![
         bind(Destination::Topic("events".into())),
         bind(Destination::Queue("copy".into())),
         bind(Destination::Queue("jobs".into())),
-        Op::DeclareExchange { name: "all".into(), kind: ExchangeKind::Fanout },
+        Op::DeclareExchange {
+            name: "all".into(),
+            kind: ExchangeKind::Fanout,
+            policy: Default::default(),
+        },
         Op::CreateTopic { name: "events".into(), partitions: 3 },
         Op::DeclareQueue { name: "copy".into(), policy: copy },
         Op::DeclareQueue { name: "jobs".into(), policy: jobs },

@@ -18,7 +18,17 @@ mod topology;
 
 const QUEUES: [&str; 4] = ["orders", "payments", "mails", "dead"];
 const TOPICS: [&str; 3] = ["clicks", "ledger", "one"];
-const EXCHANGES: [&str; 6] = ["direct", "topic", "fanout", "amq.direct", "amq.topic", "amq.fanout"];
+const EXCHANGES: [&str; 9] = [
+    "direct",
+    "topic",
+    "fanout",
+    "headers",
+    "headers",
+    "amq.direct",
+    "amq.topic",
+    "amq.fanout",
+    "amq.headers",
+];
 const GROUPS: [&str; 2] = ["billing", "search"];
 const KEYS: [&str; 7] = ["", "a", "a.b", "a.b.c", "b", "b.a", "c"];
 const PATTERNS: [&str; 7] = ["", "a", "a.*", "#", "#.b", "b.#", "*.b.*"];

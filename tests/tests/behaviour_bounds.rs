@@ -201,14 +201,28 @@ fn a_publish_passes_only_so_many_exchanges() {
     let name = |number: usize| format!("x{number}");
     for number in 0..=EXCHANGE_HOPS_MAX {
         let kind = ExchangeKind::Fanout;
-        bench.done(Op::DeclareExchange { name: name(number).into(), kind });
+        bench.done(Op::DeclareExchange {
+            name: name(number).into(),
+            kind,
+            policy: Default::default(),
+        });
     }
     for number in 0..EXCHANGE_HOPS_MAX {
         let to = Destination::Exchange(name(number + 1).into());
-        bench.done(Op::Bind { exchange: name(number).into(), to, pattern: "".into() });
+        bench.done(Op::Bind {
+            exchange: name(number).into(),
+            to,
+            pattern: "".into(),
+            headers: Default::default(),
+        });
     }
     let to = Destination::Queue("end".into());
-    bench.done(Op::Bind { exchange: name(EXCHANGE_HOPS_MAX).into(), to, pattern: "".into() });
+    bench.done(Op::Bind {
+        exchange: name(EXCHANGE_HOPS_MAX).into(),
+        to,
+        pattern: "".into(),
+        headers: Default::default(),
+    });
     let publish = |from: usize| {
         Op::publish(
             Target::Exchange { name: name(from).into(), routing_key: "".into() },
@@ -235,6 +249,7 @@ fn names_keys_and_headers_are_as_long_as_they_may_be_and_no_longer() {
         exchange: "amq.topic".into(),
         to: Destination::Queue("q".repeat(NAME_BYTES_MAX).into()),
         pattern: vec!["a"; words].join(".").into(),
+        headers: Default::default(),
     };
     bench.done(bind(ROUTING_WORDS_MAX));
     bench.ask(bind(ROUTING_WORDS_MAX + 1));

@@ -117,6 +117,11 @@ traces! {
     a_protocol_that_is_not_spoken_is_closed
     attempts_survive_a_restart
     offsets_survive_a_restart
+    a_headers_exchange_sends_each_record_its_own_way
+    what_no_binding_takes_comes_back_or_is_dropped
+    an_alternate_exchange_takes_what_no_binding_takes
+    an_exchange_goes_with_its_last_binding
+    only_exchanges_publish_to_an_internal_exchange
     a_watcher_sees_a_queue_in_sentences
     a_watcher_sees_a_group_in_sentences
     a_batch_sent_again_is_stored_once

@@ -96,15 +96,17 @@ variants! {
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received Settled
-        Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady;
+        Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven GroupCreated
         Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered
-        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom RunsSettled;
+        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom RunsSettled
+        ExchangeMade BoundByHeaders UnboundByHeaders;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
-        Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged;
-    VIEWS View: Overview Queue Topic Group Messages;
+        Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
+        Unrouted;
+    VIEWS View: Overview Queue Topic Group Messages Exchange;
 }
 
 #[test]

@@ -181,7 +181,8 @@ impl Ear {
                 | Event::Polled { .. }
                 | Event::ReadDone { .. }
                 | Event::Inspected { .. }
-                | Event::ProducerReady { .. } => Told::Event { conn, event },
+                | Event::ProducerReady { .. }
+                | Event::Returned { .. } => Told::Event { conn, event },
             },
             Effect::Close(conn, reason) => Told::Close { conn, close: reason },
         };

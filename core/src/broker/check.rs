@@ -26,7 +26,7 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-type Checked = Result<(), Violation>;
+pub(super) type Checked = Result<(), Violation>;
 
 pub(super) fn hold(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if condition { Ok(()) } else { Err(Violation(otherwise())) }
@@ -49,6 +49,7 @@ impl Broker {
         }
         self.check_waits()?;
         self.check_producers()?;
+        self.check_bindings()?;
         self.check_totals()
     }
 
@@ -170,7 +171,7 @@ impl Broker {
         hold(bytes == self.stored_bytes, || {
             format!("{} bytes are counted, {bytes} are held", self.stored_bytes)
         })?;
-        let bound: usize = self.exchanges.values().map(|e| e.bindings().count()).sum();
+        let bound: usize = self.exchanges.values().map(|e| e.bindings().len()).sum();
         hold(bound == self.bindings, || {
             format!("{} bindings are counted, there are {bound}", self.bindings)
         })?;

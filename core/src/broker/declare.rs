@@ -1,65 +1,20 @@
-//! Exchanges, queues, topics and bindings come and go.
+//! Queues and topics come and go.
 
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{BUILT_IN, Broker, Refused, counted, shown, valid_name, within};
+use super::{Broker, Refused, counted, valid_name, within};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
-use crate::exchange::{Leads, words};
 use crate::fact::Fact;
 use crate::id::{ConnId, QueueId, Tag, TopicId};
-use crate::limits::{NAME_BYTES_MAX, ROUTING_WORDS_MAX, SETTLED_PER_FACT_MAX};
+use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::policy::QueuePolicy;
 use crate::refusal::Code;
-use crate::request::{Destination, ExchangeKind};
 
 impl Broker {
-    pub(super) fn declare_exchange(
-        &mut self,
-        name: &str,
-        kind: ExchangeKind,
-        out: &mut dyn Sink,
-    ) -> Result<(), Refused> {
-        if let Some(exchange) = self.exchanges.get(name) {
-            if exchange.kind == kind {
-                return Ok(());
-            }
-            return Err(Code::Conflict.because(format!(
-                "exchange {name:?} exists and is {:?}, not {kind:?}; delete it first, or take another name",
-                exchange.kind
-            )));
-        }
-        valid_name("exchange", name)?;
-        if name.starts_with("amq.") {
-            return Err(Code::BadName.because(format!(
-                "{name:?}: names that begin with \"amq.\" are the broker's own"
-            )));
-        }
-        let have = self.exchanges.len() - BUILT_IN.len();
-        self.room_for("exchanges", have, self.config.limits.exchanges_max)?;
-        self.record(Fact::ExchangeDeclared { name: name.into(), kind }, out);
-        self.changed(out, || format!("exchange {name} was declared"));
-        Ok(())
-    }
-
-    pub(super) fn delete_exchange(
-        &mut self,
-        name: &str,
-        out: &mut dyn Sink,
-    ) -> Result<(), Refused> {
-        self.exchange_named(name)?;
-        if name.starts_with("amq.") {
-            return Err(Code::InUse
-                .because(format!("exchange {name:?} is the broker's own and cannot be deleted")));
-        }
-        self.record(Fact::ExchangeDeleted { name: name.into() }, out);
-        self.changed(out, || format!("exchange {name} was deleted"));
-        Ok(())
-    }
-
     pub(super) fn declare_queue(
         &mut self,
         name: &str,
@@ -177,71 +132,6 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn bind(
-        &mut self,
-        exchange: &str,
-        to: Destination<'_>,
-        pattern: &str,
-        out: &mut dyn Sink,
-    ) -> Result<(), Refused> {
-        let kind = self.exchange_named(exchange)?;
-        let leads = self.leads(&to)?;
-        valid_key(kind, pattern)?;
-        if self.exchanges[exchange].is_bound(pattern, &leads) {
-            return Ok(());
-        }
-        self.room_for("bindings", self.bindings, self.config.limits.bindings_max)?;
-        let what = format!("exchange {exchange} was bound to {} with {pattern:?}", Shown(&to));
-        self.record(Fact::Bound { exchange: exchange.into(), to, pattern: pattern.into() }, out);
-        self.changed(out, || what);
-        Ok(())
-    }
-
-    pub(super) fn unbind(
-        &mut self,
-        exchange: &str,
-        to: Destination<'_>,
-        pattern: &str,
-        out: &mut dyn Sink,
-    ) -> Result<(), Refused> {
-        self.exchange_named(exchange)?;
-        let leads = self.leads(&to)?;
-        if !self.exchanges[exchange].is_bound(pattern, &leads) {
-            return Err(Code::UnknownBinding.because(format!(
-                "exchange {exchange:?} is not bound to {} with {pattern:?}",
-                Shown(&to)
-            )));
-        }
-        let what = format!("exchange {exchange} was unbound from {} with {pattern:?}", Shown(&to));
-        self.record(Fact::Unbound { exchange: exchange.into(), to, pattern: pattern.into() }, out);
-        self.changed(out, || what);
-        Ok(())
-    }
-
-    pub(super) fn exchange_named(&self, name: &str) -> Result<ExchangeKind, Refused> {
-        self.exchanges.get(name).map(|exchange| exchange.kind).ok_or_else(|| {
-            let message = if name.is_empty() {
-                "the default exchange has its bindings from the queues' names and takes no others"
-                    .into()
-            } else {
-                format!("there is no exchange {}; declare it first", shown(name))
-            };
-            Code::UnknownExchange.because(message)
-        })
-    }
-
-    /// What a destination's name stands for.
-    pub(super) fn leads(&self, to: &Destination<'_>) -> Result<Leads, Refused> {
-        Ok(match to {
-            Destination::Queue(name) => Leads::Queue(self.queue_named(name)?),
-            Destination::Topic(name) => Leads::Topic(self.topic_named(name)?),
-            Destination::Exchange(name) => {
-                self.exchange_named(name)?;
-                Leads::Exchange(name.as_ref().into())
-            }
-        })
-    }
-
     pub(super) fn room_for(&self, what: &str, have: usize, max: u32) -> Result<(), Refused> {
         if have < max as usize {
             return Ok(());
@@ -255,47 +145,11 @@ impl Broker {
         self.note(out, || Activity::TopologyChanged { what: what().into() });
     }
 
-    /// Removes every binding that leads to what is gone.
-    pub(super) fn unbind_all(&mut self, gone: &Leads) {
-        for exchange in self.exchanges.values_mut() {
-            self.bindings -= exchange.unbind(|_, to| to == gone);
-        }
-    }
-
     pub(super) fn queue_name(&self, id: QueueId) -> &str {
         &self.queues[&id].name
     }
 
     pub(super) fn topic_name(&self, id: TopicId) -> &str {
         &self.topics[&id].name
-    }
-}
-
-/// A routing key or pattern, within its bounds.
-pub(super) fn valid_key(kind: ExchangeKind, key: &str) -> Result<(), Refused> {
-    if key.len() > NAME_BYTES_MAX {
-        return Err(Code::BadName.because(format!(
-            "a routing key of {} bytes; it has at most {NAME_BYTES_MAX}",
-            key.len()
-        )));
-    }
-    let count = words(key).count();
-    if kind == ExchangeKind::Topic && count > ROUTING_WORDS_MAX {
-        return Err(Code::BadName.because(format!(
-            "a routing key of {count} words; it has at most {ROUTING_WORDS_MAX}"
-        )));
-    }
-    Ok(())
-}
-
-struct Shown<'d>(&'d Destination<'d>);
-
-impl core::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.0 {
-            Destination::Queue(name) => write!(f, "queue {name}"),
-            Destination::Topic(name) => write!(f, "topic {name}"),
-            Destination::Exchange(name) => write!(f, "exchange {name}"),
-        }
     }
 }

@@ -1,18 +1,17 @@
 //! The only place where durable state changes: each fact, made true.
 
-use alloc::borrow::ToOwned;
 use alloc::format;
 
 use super::produce::Produced;
 use super::{Broker, Violation};
-use crate::exchange::{Exchange, Leads};
+use crate::exchange::Leads;
 use crate::fact::Fact;
 use crate::group::Group;
 use crate::id::{GroupId, Place, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
 use crate::policy::QueuePolicy;
-use crate::request::Sequenced;
+use crate::request::{HeaderMatch, Sequenced};
 use crate::time::Time;
 use crate::topic::Topic;
 
@@ -22,9 +21,9 @@ impl Broker {
     pub(super) fn evolve(&mut self, fact: Fact<'_>) -> Evolved {
         match fact {
             Fact::Started { epoch } => self.epoch = epoch,
-            Fact::ExchangeDeclared { name, kind } => {
-                fresh(!self.exchanges.contains_key(name.as_ref()), &name)?;
-                self.exchanges.insert(name.into_owned(), Exchange::new(kind));
+            Fact::ExchangeDeclared { name, kind } => self.exchange_made(name, kind, &[])?,
+            Fact::ExchangeMade { name, kind, settings } => {
+                self.exchange_made(name, kind, &settings)?;
             }
             Fact::ExchangeDeleted { name } => self.exchange_deleted(&name)?,
             Fact::QueueDeclared { id, name, policy } => {
@@ -44,16 +43,16 @@ impl Broker {
             }
             Fact::TopicDeleted { id } => self.topic_deleted(id)?,
             Fact::Bound { exchange, to, pattern } => {
-                let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
-                let exchange =
-                    self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
-                self.bindings += usize::from(exchange.bind(&pattern, leads));
+                self.bound(&exchange, &to, &pattern, &HeaderMatch::default())?;
+            }
+            Fact::BoundByHeaders { exchange, to, pattern, headers } => {
+                self.bound(&exchange, &to, &pattern, &headers)?;
             }
             Fact::Unbound { exchange, to, pattern } => {
-                let leads = self.leads(&to).map_err(|refusal| broken(&refusal.message))?;
-                let exchange =
-                    self.exchanges.get_mut(exchange.as_ref()).ok_or_else(|| broken("exchange"))?;
-                self.bindings -= exchange.unbind(|p, to| p == pattern && *to == leads);
+                self.unbound(&exchange, &to, &pattern, &HeaderMatch::default())?;
+            }
+            Fact::UnboundByHeaders { exchange, to, pattern, headers } => {
+                self.unbound(&exchange, &to, &pattern, &headers)?;
             }
             Fact::Published { at, batches } => {
                 self.saw(at);
@@ -136,13 +135,6 @@ impl Broker {
 
     fn group(&mut self, id: GroupId) -> Result<&mut Group, Violation> {
         self.groups.get_mut(&id).ok_or_else(|| broken(&format!("group {id}")))
-    }
-
-    fn exchange_deleted(&mut self, name: &str) -> Evolved {
-        let exchange = self.exchanges.remove(name).ok_or_else(|| broken("exchange"))?;
-        self.bindings -= exchange.bindings().count();
-        self.unbind_all(&Leads::Exchange(name.to_owned()));
-        Ok(())
     }
 
     fn queue_deleted(&mut self, id: QueueId) -> Evolved {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{Broker, Consumer, Refused};
 use crate::effect::Sink;
 use crate::event::Event;
-use crate::exchange::Exchange;
+use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
 use crate::id::{ConnId, ConsumerId, Offset, Tag, TopicId};
 use crate::log::Log;
@@ -38,6 +38,10 @@ impl Broker {
                 View::Queue(view)
             }
             Inspect::Topic(name) => View::Topic(topic_view(&self.topics[&self.topic_named(name)?])),
+            Inspect::Exchange(name) => {
+                self.exchange_named(name)?;
+                View::Exchange(self.exchange_view(name, &self.exchanges[name.as_ref()]))
+            }
             Inspect::Group(name) => {
                 View::Group(self.group_view(&self.groups[&self.group_named(name)?]))
             }
@@ -63,7 +67,7 @@ impl Broker {
         let exchanges = self
             .exchanges
             .iter()
-            .filter(|(name, exchange)| own(name) || exchange.bindings().next().is_some());
+            .filter(|(name, exchange)| own(name) || exchange.bindings().len() > 0);
         Overview {
             now: self.now,
             epoch: self.epoch,
@@ -82,14 +86,18 @@ impl Broker {
     }
 
     fn exchange_view(&self, name: &str, exchange: &Exchange) -> ExchangeView {
-        let binding = |(pattern, leads): (&str, _)| BindingView {
-            pattern: pattern.to_string(),
-            to: self.destination(leads),
+        let binding = |binding: &Binding| BindingView {
+            pattern: binding.pattern.to_string(),
+            to: self.destination(&binding.to),
+            headers: binding.headers.as_deref().cloned().unwrap_or_default(),
         };
+        let mut bindings: Vec<_> = exchange.bindings().map(binding).collect();
+        bindings.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         ExchangeView {
             name: name.to_string(),
             kind: exchange.kind,
-            bindings: exchange.bindings().map(binding).collect(),
+            policy: exchange.policy.clone(),
+            bindings,
         }
     }
 

@@ -5,20 +5,20 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::produce::Ordered;
-use super::route::Route;
+use super::route::{Part, Route, Routed};
 use super::{Broker, Refused, counted, span_within};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::{Fact, Stored};
-use crate::id::{Append, ConnId, Place, Tag, TopicId};
+use crate::id::{Append, ConnId, Place, QueueId, Tag, TopicId};
 use crate::limits::{FACT_BYTES_MAX, HEADERS_MAX, TTL_MAX};
 use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::planted::{Planted, planted};
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
-use crate::request::{Sequenced, Target};
+use crate::request::{Sequenced, Target, Unroutable};
 use crate::time::Span;
 
 /// How a batch is published, beside where to.
@@ -27,6 +27,7 @@ pub(super) struct How {
     pub(super) confirm: bool,
     pub(super) by: Option<Sequenced>,
     pub(super) transactional: bool,
+    pub(super) unroutable: Unroutable,
 }
 
 impl Broker {
@@ -35,7 +36,7 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         to: &Target<'_>,
-        How { confirm, by, transactional }: How,
+        How { confirm, by, transactional, unroutable }: How,
         records: &Records<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
@@ -54,9 +55,9 @@ impl Broker {
             None => None,
         };
         self.check_size(records)?;
-        let route = self.route(to)?;
-        self.check_room(&route, records)?;
-        let batches = self.place(&route, &records.to_shared());
+        let Routed { parts, unroutable: nowhere } = self.routed(to, unroutable, records)?;
+        self.check_room(&parts)?;
+        let batches = self.place_all(&parts);
         let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
         if bytes > FACT_BYTES_MAX {
             return Err(Code::TooLarge.because(format!(
@@ -73,6 +74,7 @@ impl Broker {
             self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
         }
         match numbered {
+            None if batches.is_empty() => {}
             None => self.record_published(&batches, out),
             Some((lane, by)) => {
                 let Sequenced { producer, epoch, sequence } = by;
@@ -89,6 +91,18 @@ impl Broker {
                 self.record(fact, out);
             }
         }
+        let via = match to {
+            Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
+            Target::Queue { .. } | Target::Topic { .. } => ("", ""),
+        };
+        if let Some((records, refusal)) = nowhere {
+            let count = records.count();
+            let returned = unroutable == Unroutable::Return;
+            if returned {
+                self.tell(conn, Event::Returned { tag, refusal, records }, out);
+            }
+            self.note_unrouted(conn, count, via, returned, out);
+        }
         let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
         let appends: Cow<'_, [Append]> = match &batches[..] {
             [one] => Cow::Borrowed(&one.appends),
@@ -98,13 +112,9 @@ impl Broker {
             let appends = Cow::Borrowed(&appends[..]);
             self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
         }
-        let (exchange, key) = match to {
-            Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
-            Target::Queue { .. } | Target::Topic { .. } => ("", ""),
-        };
         for batch in &batches {
             for append in batch.appends.iter() {
-                self.note_append(conn, *append, batch.records.count(), (exchange, key), out);
+                self.note_append(conn, *append, batch.records.count(), via, out);
             }
         }
         self.deliver_woken(out);
@@ -130,6 +140,24 @@ impl Broker {
             return;
         }
         self.record(Fact::Published { at, batches: Cow::Borrowed(batches) }, out);
+    }
+
+    fn note_unrouted(
+        &self,
+        conn: ConnId,
+        count: u32,
+        (exchange, routing_key): (&str, &str),
+        returned: bool,
+        out: &mut dyn Sink,
+    ) {
+        let (exchange, routing_key) = (Cow::Borrowed(exchange), Cow::Borrowed(routing_key));
+        self.note(out, || Activity::Unrouted {
+            conn,
+            count,
+            exchange: exchange.into_owned().into(),
+            routing_key: routing_key.into_owned().into(),
+            returned,
+        });
     }
 
     fn note_append(
@@ -180,13 +208,7 @@ impl Broker {
         }
         // No record is larger than its batch, so only a large batch is looked through.
         if bytes > limits.record_bytes_max as usize {
-            let largest = records.record_bytes_max();
-            if largest > limits.record_bytes_max as usize {
-                return Err(Code::TooLarge.because(format!(
-                    "a record of {largest} bytes with its key and headers; it has at most {}",
-                    limits.record_bytes_max
-                )));
-            }
+            self.check_record(records.record_bytes_max())?;
         }
         let survey = records.survey();
         let headers = survey.headers_max;
@@ -203,30 +225,46 @@ impl Broker {
         span_within("a record's ttl or delay", survey.wait_max, Span::ZERO, TTL_MAX)
     }
 
-    fn check_room(&self, route: &Route, records: &Records<'_>) -> Result<(), Refused> {
-        for id in route.queues.iter() {
-            let queue = &self.queues[&id];
-            let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
-            if u64::from(records.count()) > max {
-                return Err(Code::TooLarge.because(format!(
-                    "a batch of {} for queue {:?}, which may hold {max}: publish smaller batches",
-                    counted(u64::from(records.count()), "message"),
-                    queue.name
-                )));
+    fn check_room(&self, parts: &[Part<'_>]) -> Result<(), Refused> {
+        let mut counts: Map<QueueId, u64> = Map::default();
+        let mut needs = 0;
+        for Part { route, records } in parts {
+            for id in route.queues.iter() {
+                *counts.get_or_insert_with(id, || 0) += u64::from(records.count());
             }
-            let full = queue.work.unsettled() + u64::from(records.count()) > max;
-            if full && !planted(Planted::QueueFullIsIgnored) {
-                return Err(Code::QueueFull.because(format!(
-                    "queue {:?} holds {} and may hold {max}; nothing of this batch of {} was \
-                     stored anywhere: try again when some are settled",
-                    queue.name,
-                    counted(queue.work.unsettled(), "message"),
-                    records.count()
-                )));
-            }
+            let logs = (route.queues.len() + route.topics.len()) as u64;
+            needs += records.as_bytes().len() as u64 * logs;
         }
-        let logs = (route.queues.len() + route.topics.len()) as u64;
-        let needs = records.as_bytes().len() as u64 * logs;
+        for (id, count) in counts.iter() {
+            self.check_queue_room(*id, *count)?;
+        }
+        self.check_bytes(needs)
+    }
+
+    /// Whether a queue may take so many more.
+    fn check_queue_room(&self, id: QueueId, count: u64) -> Result<(), Refused> {
+        let queue = &self.queues[&id];
+        let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
+        if count > max {
+            return Err(Code::TooLarge.because(format!(
+                "a batch of {} for queue {:?}, which may hold {max}: publish smaller batches",
+                counted(count, "message"),
+                queue.name
+            )));
+        }
+        if queue.work.unsettled() + count > max && !planted(Planted::QueueFullIsIgnored) {
+            return Err(Code::QueueFull.because(format!(
+                "queue {:?} holds {} and may hold {max}; nothing of this batch of {count} was \
+                 stored anywhere: try again when some are settled",
+                queue.name,
+                counted(queue.work.unsettled(), "message"),
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether the broker may hold so many bytes more.
+    pub(super) fn check_bytes(&self, needs: u64) -> Result<(), Refused> {
         let max = self.config.limits.stored_bytes_max;
         if needs > max {
             return Err(Code::TooLarge.because(format!(
@@ -241,6 +279,37 @@ impl Broker {
             )));
         }
         Ok(())
+    }
+
+    /// Whether a record is small enough.
+    pub(super) fn check_record(&self, bytes: usize) -> Result<(), Refused> {
+        let max = self.config.limits.record_bytes_max;
+        if bytes > max as usize {
+            return Err(Code::TooLarge.because(format!(
+                "a record of {bytes} bytes with its key and headers; it has at most {max}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Decides where every part will lie, one behind the other.
+    fn place_all(&mut self, parts: &[Part<'_>]) -> Vec<Stored<'static>> {
+        if let [only] = parts {
+            return self.place(&only.route, &only.records.to_shared());
+        }
+        let mut taken: Map<Place, u64> = Map::default();
+        let mut batches = Vec::with_capacity(parts.len());
+        for part in parts {
+            for mut batch in self.place(&part.route, &part.records.to_shared()) {
+                for append in batch.appends.to_mut() {
+                    let taken = taken.get_or_insert_with(append.place, || 0);
+                    append.base = append.base.plus(*taken);
+                    *taken += u64::from(batch.records.count());
+                }
+                batches.push(batch);
+            }
+        }
+        batches
     }
 
     /// Decides where the batch will lie: as a whole, and in parts where its keys spread.

@@ -122,7 +122,9 @@ impl Broker {
         let record = RawRecord::encode(record.key, headers, record.timestamp, &options, new_body)
             .expect("a record that is held can be encoded again");
         if body.is_some() {
-            self.check_mended(record.as_bytes().len())?;
+            // One that only moves takes no more room than before.
+            self.check_record(record.as_bytes().len())?;
+            self.check_bytes(record.as_bytes().len() as u64)?;
         }
         let at = self.now;
         self.record(Fact::Redriven { queue: id, offset, at, to, to_offset, record }, out);
@@ -133,26 +135,6 @@ impl Broker {
             to_offset,
             mended: body.is_some(),
         });
-        Ok(())
-    }
-
-    /// Whether a mended record is small enough, and there is room for it. One that only moves takes
-    /// no more room than before.
-    fn check_mended(&self, bytes: usize) -> Result<(), Refused> {
-        let limits = &self.config.limits;
-        if bytes > limits.record_bytes_max as usize {
-            return Err(Code::TooLarge.because(format!(
-                "a record of {bytes} bytes with its key and headers; it has at most {}",
-                limits.record_bytes_max
-            )));
-        }
-        if self.stored_bytes + bytes as u64 > limits.stored_bytes_max {
-            return Err(Code::BrokerFull.because(format!(
-                "the broker holds {} bytes, may hold {}, and would need {bytes} more for this: \
-                 settle messages or raise the limit",
-                self.stored_bytes, limits.stored_bytes_max
-            )));
-        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::bindings::{bound, exchange_made};
 use super::{Broker, Config};
 use crate::codec;
 use crate::exchange::Leads;
@@ -73,7 +74,7 @@ impl Broker {
         put(Fact::Started { epoch: self.epoch });
         for (name, exchange) in &self.exchanges {
             if !name.starts_with("amq.") {
-                put(Fact::ExchangeDeclared { name: name.into(), kind: exchange.kind });
+                put(exchange_made(name, exchange.kind, &exchange.policy));
             }
         }
         for topic in self.topics.values() {
@@ -87,9 +88,10 @@ impl Broker {
             put_queue(queue, queue.log(&self.topics), &mut put);
         }
         for (name, exchange) in &self.exchanges {
-            for (pattern, leads) in exchange.bindings() {
-                let to = self.destination(leads);
-                put(Fact::Bound { exchange: name.into(), to, pattern: pattern.into() });
+            for binding in exchange.bindings() {
+                let headers = binding.headers.as_deref();
+                let to = self.destination(&binding.to);
+                put(bound(name, to, &binding.pattern, headers.cloned().unwrap_or_default()));
             }
         }
         for group in self.groups.values() {

@@ -87,6 +87,13 @@ pub(crate) fn optional_bytes<'de: 'a, 'a, D: Deserializer<'de>>(
     }
 }
 
+/// Optional bytes that are kept, and so are read with memory of their own.
+pub(crate) fn optional_own_bytes<'de, 'a, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Cow<'a, [u8]>>, D::Error> {
+    Ok(Option::<PlainBytes>::deserialize(d)?.map(|bytes| Cow::Owned(bytes.0)))
+}
+
 struct AsBytes<'a>(&'a [u8]);
 
 impl Serialize for AsBytes<'_> {

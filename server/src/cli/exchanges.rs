@@ -117,11 +117,20 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
                 KindArg::Topic => ExchangeKind::Topic,
                 KindArg::Fanout => ExchangeKind::Fanout,
             };
-            client.done(Op::DeclareExchange { name: name.as_str().into(), kind }).await?;
+            client
+                .done(Op::DeclareExchange {
+                    name: name.as_str().into(),
+                    kind,
+                    policy: Default::default(),
+                })
+                .await?;
             out.done(&format!("exchange {name} is declared"))?;
         }
         Action::Delete { name } => {
-            match client.done(Op::DeleteExchange { name: name.as_str().into() }).await {
+            match client
+                .done(Op::DeleteExchange { name: name.as_str().into(), if_unused: false })
+                .await
+            {
                 Ok(()) => out.done(&format!("exchange {name} is deleted"))?,
                 Err(error) => return Err(names::explain(&mut client, error, &name).await),
             }
@@ -129,13 +138,27 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
         Action::Bind(binding) => {
             let Binding { exchange, to, pattern } = &binding;
             let (exchange, pattern) = (exchange.as_str().into(), pattern.as_str().into());
-            let done = client.done(Op::Bind { exchange, to: to.destination(), pattern }).await;
+            let done = client
+                .done(Op::Bind {
+                    exchange,
+                    to: to.destination(),
+                    pattern,
+                    headers: Default::default(),
+                })
+                .await;
             settled(&mut client, done, &binding, "is bound to", out).await?;
         }
         Action::Unbind(binding) => {
             let Binding { exchange, to, pattern } = &binding;
             let (exchange, pattern) = (exchange.as_str().into(), pattern.as_str().into());
-            let done = client.done(Op::Unbind { exchange, to: to.destination(), pattern }).await;
+            let done = client
+                .done(Op::Unbind {
+                    exchange,
+                    to: to.destination(),
+                    pattern,
+                    headers: Default::default(),
+                })
+                .await;
             settled(&mut client, done, &binding, "is no longer bound to", out).await?;
         }
     }
@@ -180,6 +203,7 @@ fn list(overview: &Overview, out: &mut Output) -> Result<(), Failure> {
             ExchangeKind::Direct => "direct",
             ExchangeKind::Topic => "topic",
             ExchangeKind::Fanout => "fanout",
+            ExchangeKind::Headers => "headers",
         };
         for binding in &exchange.bindings {
             let to = match &binding.to {

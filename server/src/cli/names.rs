@@ -185,6 +185,7 @@ mod tests {
         let exchange = |name: &str| ExchangeView {
             name: name.to_owned(),
             kind: ExchangeKind::Fanout,
+            policy: fanlight_core::ExchangePolicy::default(),
             bindings: Vec::new(),
         };
         Overview {

@@ -93,6 +93,7 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Delivered { .. }
         | Event::Assigned { .. }
         | Event::Expelled { .. }
+        | Event::Returned { .. }
         | Event::Activity { .. } => None,
     }
 }

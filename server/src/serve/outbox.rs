@@ -239,6 +239,9 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         Fact::Started { .. }
         | Fact::ExchangeDeclared { .. }
         | Fact::ExchangeDeleted { .. }
+        | Fact::ExchangeMade { .. }
+        | Fact::BoundByHeaders { .. }
+        | Fact::UnboundByHeaders { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }
@@ -289,6 +292,7 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Expelled { .. }
         | Event::Inspected { .. }
         | Event::ProducerReady { .. }
+        | Event::Returned { .. }
         | Event::Activity { .. } => {}
     }
 }

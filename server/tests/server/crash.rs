@@ -225,7 +225,11 @@ async fn queue_end(client: &mut Client, queue: &'static str) -> u64 {
     let op = Op::Inspect { what: Inspect::Queue(queue.into()) };
     let end = client.inspect(op, |view| match view {
         View::Queue(queue) => queue.end.0,
-        View::Overview(_) | View::Topic(_) | View::Group(_) | View::Messages(_) => {
+        View::Overview(_)
+        | View::Topic(_)
+        | View::Group(_)
+        | View::Messages(_)
+        | View::Exchange(_) => {
             panic!("another view was asked for")
         }
     });

@@ -1,8 +1,9 @@
 //! Effects as lines: compact, and with everything that matters in them.
 
 use fanlight_core::{
-    Assignment, Attempt, Delivery, Effect, Event, Fact, Fetched, GroupView, MessageState,
-    MessageView, Offset, Overview, QueuePolicy, QueueView, Stored, Time, TopicView, View,
+    Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
+    GroupView, HeaderMatch, MessageState, MessageView, Offset, Overview, QueuePolicy, QueueView,
+    Stored, Time, TopicView, View, WantedHeader,
 };
 
 use super::names::Names;
@@ -53,6 +54,15 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Bound { exchange, to, pattern } => format!("bound {exchange} {to:?} key={pattern:?}"),
         Fact::Unbound { exchange, to, pattern } => {
             format!("unbound {exchange} {to:?} key={pattern:?}")
+        }
+        Fact::ExchangeMade { name, kind, settings } => {
+            format!("exchange-made {name} {kind:?} {settings:?}")
+        }
+        Fact::BoundByHeaders { exchange, to, pattern, headers } => {
+            format!("bound {exchange} {to:?} key={pattern:?} {}", shown_wanted(headers))
+        }
+        Fact::UnboundByHeaders { exchange, to, pattern, headers } => {
+            format!("unbound {exchange} {to:?} key={pattern:?} {}", shown_wanted(headers))
         }
         Fact::Published { batches, at: _ } => {
             format!("published {}", shown_stored(batches, names))
@@ -192,6 +202,13 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             return (format!("{tag} read of {start} to {end}"), batch);
         }
         Event::Inspected { tag, view } => return (format!("{tag} inspected"), shown_view(view)),
+        Event::Returned { tag, refusal, records } => format!(
+            "{tag} returned {}: {} {:?}: {}",
+            shown_records(records),
+            refusal.code.number(),
+            refusal.code,
+            refusal.message
+        ),
         Event::Activity { at: _, activity } => format!("sees: {activity}"),
     };
     (first, Vec::new())
@@ -228,6 +245,7 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
         View::Queue(queue) => shown_queue(queue),
         View::Topic(topic) => shown_topic(topic),
         View::Group(group) => shown_group(group),
+        View::Exchange(exchange) => shown_exchange(exchange),
         View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
     }
 }
@@ -237,16 +255,40 @@ fn shown_overview(overview: &Overview) -> Vec<String> {
         overview;
     let due = due.map(|(at, reason)| format!(" due={} {reason:?}", time(at))).unwrap_or_default();
     let mut lines = vec![format!("now={} epoch={epoch} stored={stored_bytes}B{due}", time(*now))];
-    for exchange in exchanges {
-        lines.push(format!("exchange {} {:?}", exchange.name, exchange.kind));
-        let bindings = exchange.bindings.iter();
-        lines.extend(bindings.map(|b| format!("  {:?} -> {:?}", b.pattern, b.to)));
-    }
+    lines.extend(exchanges.iter().flat_map(shown_exchange));
     lines.extend(queues.iter().flat_map(shown_queue));
     lines.extend(topics.iter().flat_map(shown_topic));
     lines.extend(groups.iter().flat_map(shown_group));
     lines.extend(connections.iter().map(|c| format!("connection {} {}", c.id, c.client)));
     lines
+}
+
+fn shown_exchange(exchange: &ExchangeView) -> Vec<String> {
+    let ExchangeView { name, kind, policy, bindings } = exchange;
+    let mut first = format!("exchange {name} {kind:?}");
+    if let Some(alternate) = &policy.alternate {
+        first += &format!(" alternate={alternate}");
+    }
+    if policy.auto_delete {
+        first += " auto-delete";
+    }
+    if policy.internal {
+        first += " internal";
+    }
+    let mut lines = vec![first];
+    lines.extend(bindings.iter().map(|BindingView { pattern, to, headers }| {
+        let wanted = if headers.is_default() { String::new() } else { shown_wanted(headers) + " " };
+        format!("  {pattern:?} {wanted}-> {to:?}")
+    }));
+    lines
+}
+
+fn shown_wanted(wanted: &HeaderMatch<'_>) -> String {
+    let header = |header: &WantedHeader<'_>| match &header.value {
+        None => format!(" {}", header.name),
+        Some(value) => format!(" {}:{}", header.name, String::from_utf8_lossy(value)),
+    };
+    format!("{:?}", wanted.mode) + &wanted.headers.iter().map(header).collect::<String>()
 }
 
 fn shown_queue(queue: &QueueView) -> Vec<String> {

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, Generation, Inspect,
-    LeaseId, MemberId, Offset, Op, Pick, Position, ProducerEpoch, ProducerId, Sequenced, Span,
-    Start, Target, Time,
+    Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, ExchangePolicy,
+    Generation, HeaderMatch, Inspect, LeaseId, MatchMode, MemberId, Offset, Op, Pick, Position,
+    ProducerEpoch, ProducerId, Sequenced, Span, Start, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::names::Names;
@@ -60,6 +60,14 @@ impl<'t> Words<'t> {
         Ok(word.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(word))
     }
 
+    /// Whether this word is there, which is then taken.
+    fn has(&mut self, word: &str) -> bool {
+        let before = self.plain.len();
+        let others: Vec<_> = self.plain.by_ref().filter(|other| *other != word).collect();
+        self.plain = others.into_iter();
+        self.plain.len() < before
+    }
+
     fn name(&mut self, what: &str) -> Parsed<Cow<'t, str>> {
         self.next(what).map(Cow::from)
     }
@@ -110,11 +118,22 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
                 "direct" => ExchangeKind::Direct,
                 "topic" => ExchangeKind::Topic,
                 "fanout" => ExchangeKind::Fanout,
-                other => return Err(format!("{other:?} is no kind: direct, topic, fanout")),
+                "headers" => ExchangeKind::Headers,
+                other => {
+                    return Err(format!("{other:?} is no kind: direct, topic, fanout, headers"));
+                }
             };
-            Op::DeclareExchange { name, kind }
+            let policy = ExchangePolicy {
+                alternate: words.take("alternate").map(Cow::from),
+                auto_delete: words.has("auto-delete"),
+                internal: words.has("internal"),
+            };
+            Op::DeclareExchange { name, kind, policy }
         }
-        "delete-exchange" => Op::DeleteExchange { name: words.name("the exchange")? },
+        "delete-exchange" => {
+            let if_unused = words.has("if-unused");
+            Op::DeleteExchange { name: words.name("the exchange")?, if_unused }
+        }
         "queue" => {
             let name = words.name("the queue")?;
             let policy = policy(words)?;
@@ -136,16 +155,34 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             exchange: words.name("the exchange")?,
             to: destination(words)?,
             pattern: words.take("key").unwrap_or_default().into(),
+            headers: wanted(words)?,
         },
         "unbind" => Op::Unbind {
             exchange: words.name("the exchange")?,
             to: destination(words)?,
             pattern: words.take("key").unwrap_or_default().into(),
+            headers: wanted(words)?,
         },
         "watch" => Op::Watch { on: words.next("on or off")? == "on" },
         "inspect" => Op::Inspect { what: inspected(words)? },
         _ => return Ok(None),
     }))
+}
+
+/// `match=any type:order retry`: a header with its value, or whatever it is.
+fn wanted<'t>(words: &mut Words<'t>) -> Parsed<HeaderMatch<'t>> {
+    let mode = match words.take("match") {
+        None | Some("all") => MatchMode::All,
+        Some("any") => MatchMode::Any,
+        Some("all-with-x") => MatchMode::AllWithX,
+        Some("any-with-x") => MatchMode::AnyWithX,
+        Some(other) => return Err(format!("{other:?} is no match: all, any")),
+    };
+    let wanted = words.plain.by_ref().map(|word| {
+        let (name, value) = word.split_once(':').map_or((word, None), |(n, v)| (n, Some(v)));
+        WantedHeader { name: name.into(), value: value.map(|value| value.as_bytes().into()) }
+    });
+    Ok(HeaderMatch { mode, headers: wanted.collect() })
 }
 
 fn destination<'t>(words: &mut Words<'t>) -> Parsed<Destination<'t>> {
@@ -169,7 +206,10 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
     if let Some(group) = words.take("group") {
         return Ok(Inspect::Group(group.into()));
     }
-    words.next("overview, queue=, topic= or group=").map(|_| Inspect::Overview)
+    if let Some(exchange) = words.take("exchange") {
+        return Ok(Inspect::Exchange(exchange.into()));
+    }
+    words.next("overview, queue=, topic=, group= or exchange=").map(|_| Inspect::Overview)
 }
 
 fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option<Op<'t>>> {
@@ -239,6 +279,12 @@ fn publish<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
     };
     let by = words.take("by").map(sequenced).transpose()?;
     let (mut confirm, mut transactional, mut batch) = (true, false, Batch::new());
+    let unroutable = match words.take("unroutable") {
+        None => Unroutable::Refuse,
+        Some("return") => Unroutable::Return,
+        Some("drop") => Unroutable::Drop,
+        Some(other) => return Err(format!("{other:?}: unroutable=return or drop")),
+    };
     for word in words.plain.by_ref() {
         if word == "unconfirmed" {
             confirm = false;
@@ -249,7 +295,7 @@ fn publish<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
         }
     }
     let records = batch.finish().ok_or("a publish has a record at least")?;
-    Ok(Op::Publish { to, confirm, records, by, transactional })
+    Ok(Op::Publish { to, confirm, unroutable, records, by, transactional })
 }
 
 /// `producer-1/0/5`: in its epoch 0, from sequence 5.

@@ -1,6 +1,6 @@
 //! What producers that number their batches ask.
 
-use fanlight_core::{ConnId, Op, ProducerEpoch, ProducerId, Sequenced, Span, Target};
+use fanlight_core::{ConnId, Op, ProducerEpoch, ProducerId, Sequenced, Span, Target, Unroutable};
 
 use super::Workload;
 use crate::client::Numbering;
@@ -54,6 +54,7 @@ impl Workload {
             _ => (next, n.epoch),
         };
         let by = Some(Sequenced { producer: id, epoch, sequence });
-        Op::Publish { to, confirm, records, by, transactional }
+        let unroutable = *self.dice.pick(&[Unroutable::Refuse, Unroutable::Drop]);
+        Op::Publish { to, confirm, unroutable, records, by, transactional }
     }
 }

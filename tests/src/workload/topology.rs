@@ -1,14 +1,16 @@
 //! What comes and goes, what is published to it, and looking at it.
 
+use std::borrow::Cow;
+
 use fanlight_core::{
-    Batch, Destination, ExchangeKind, Inspect, Op, Options, QueuePolicy, Records, Span, Target,
-    Time,
+    Batch, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, MatchMode, Op, Options,
+    QueuePolicy, Records, Span, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
 
 const BAD_NAMES: [&str; 4] = ["", "amq.mine", "line\nbreak", "nowhere"];
-const HEADERS: [(&str, &[u8]); 2] = [("type", b"order"), ("retry", b"1")];
+const HEADERS: [(&str, &[u8]); 3] = [("type", b"order"), ("retry", b"1"), ("x-trace", b"1")];
 
 impl Workload {
     /// Mostly one of these names; sometimes one that is bad or that nobody has.
@@ -35,7 +37,7 @@ impl Workload {
         for _ in 0..6 {
             ops.push(self.bind());
         }
-        for name in ["fanout", "topic", "direct"] {
+        for name in ["headers", "fanout", "topic", "direct"] {
             ops.push(self.declare_exchange(name));
         }
         for name in TOPICS {
@@ -65,7 +67,10 @@ impl Workload {
             3 => self.bind(),
             4 => Op::DeleteQueue { name: self.queue().into() },
             5 => Op::DeleteTopic { name: self.topic().into() },
-            6 => Op::DeleteExchange { name: self.exchange().into() },
+            6 => {
+                let if_unused = self.dice.percent(30);
+                Op::DeleteExchange { name: self.exchange().into(), if_unused }
+            }
             7 => self.unbind(),
             8 => Op::PurgeQueue { name: self.queue().into() },
             9 => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
@@ -81,6 +86,7 @@ impl Workload {
             exchange: self.exchange().into(),
             to: self.destination(),
             pattern: (*self.dice.pick(&PATTERNS)).into(),
+            headers: self.wanted(),
         };
         self.bound.push(bind.clone());
         bind
@@ -88,13 +94,30 @@ impl Workload {
 
     fn unbind(&mut self) -> Op<'static> {
         match self.dice.pick_any(&self.bound).cloned() {
-            Some(Op::Bind { exchange, to, pattern }) => Op::Unbind { exchange, to, pattern },
+            Some(Op::Bind { exchange, to, pattern, headers }) => {
+                Op::Unbind { exchange, to, pattern, headers }
+            }
             _ => Op::Unbind {
                 exchange: self.exchange().into(),
                 to: self.destination(),
                 pattern: "a".into(),
+                headers: HeaderMatch::default(),
             },
         }
+    }
+
+    /// What a binding wants of a record's headers, mostly nothing.
+    fn wanted(&mut self) -> HeaderMatch<'static> {
+        if self.dice.percent(60) {
+            return HeaderMatch::default();
+        }
+        let modes = [MatchMode::All, MatchMode::Any, MatchMode::AllWithX, MatchMode::AnyWithX];
+        let mode = *self.dice.pick(&modes);
+        let headers = HEADERS.into_iter().rev().filter(|_| self.dice.percent(50));
+        let headers: Vec<_> = headers
+            .map(|(name, value)| WantedHeader { name: name.into(), value: Some(value.into()) })
+            .collect();
+        HeaderMatch { mode, headers }
     }
 
     fn create_topic(&mut self, name: &'static str) -> Op<'static> {
@@ -124,9 +147,17 @@ impl Workload {
         let kind = match name {
             "topic" => ExchangeKind::Topic,
             "fanout" => ExchangeKind::Fanout,
+            "headers" => ExchangeKind::Headers,
             _ => ExchangeKind::Direct,
         };
-        Op::DeclareExchange { name: name.into(), kind }
+        let alternate =
+            self.dice.percent(20).then(|| *self.dice.pick(&["", "fanout", "headers", "amq.topic"]));
+        let policy = ExchangePolicy {
+            alternate: alternate.map(Cow::from),
+            auto_delete: self.dice.percent(15),
+            internal: self.dice.percent(5),
+        };
+        Op::DeclareExchange { name: name.into(), kind, policy }
     }
 
     fn destination(&mut self) -> Destination<'static> {
@@ -151,7 +182,12 @@ impl Workload {
             },
             _ => Target::Exchange { name: "".into(), routing_key: self.queue().into() },
         };
-        Op::publish(to, self.dice.percent(80), self.records())
+        let mut op = Op::publish(to, self.dice.percent(80), self.records());
+        if let Op::Publish { unroutable, .. } = &mut op {
+            let refuse = Unroutable::Refuse;
+            *unroutable = *self.dice.pick(&[refuse, refuse, Unroutable::Return, Unroutable::Drop]);
+        }
+        op
     }
 
     fn records(&mut self) -> Records<'static> {

@@ -70,7 +70,10 @@ impl System {
         for (index, name) in QUEUES.into_iter().enumerate() {
             self.ask(admin, Op::DeclareQueue { name: name.into(), policy: policy(index == 0) });
             let (exchange, to) = ("amq.fanout".into(), Destination::Queue(name.into()));
-            self.ask(admin, Op::Bind { exchange, to, pattern: "".into() });
+            self.ask(
+                admin,
+                Op::Bind { exchange, to, pattern: "".into(), headers: Default::default() },
+            );
         }
         self.ask(admin, Op::CreateTopic { name: "log".into(), partitions: PARTITIONS });
         self.worker = self.open();

@@ -289,6 +289,11 @@ impl Projector {
             | Activity::ProducerExpired { .. } => {
                 self.say(at, LineKind::Client, activity.to_string(), About::default());
             }
+            Activity::Unrouted { conn, .. } => {
+                let actor = self.who(*conn);
+                let about = About { actor: Some(actor), ..About::default() };
+                self.say(at, LineKind::Refusal, activity.to_string(), about);
+            }
             Activity::Enqueued { .. }
             | Activity::Leased { .. }
             | Activity::Purged { .. }

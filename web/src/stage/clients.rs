@@ -103,6 +103,7 @@ impl Drawing<'_> {
                 ExchangeKind::Direct => "direct exchange",
                 ExchangeKind::Topic => "topic exchange",
                 ExchangeKind::Fanout => "fanout exchange",
+                ExchangeKind::Headers => "headers exchange",
             };
             ink.font(&self.bold(12.0));
             let name = ink.fitted(&exchange.name, rect.w - 10.0);

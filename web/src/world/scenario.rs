@@ -43,9 +43,18 @@ pub(crate) fn topology() -> Vec<Op<'static>> {
         retry_delay: RETRY_DELAY,
         ..QueuePolicy::default()
     };
-    let bind = |to| Op::Bind { exchange: EXCHANGE.into(), to, pattern: PATTERN.into() };
+    let bind = |to| Op::Bind {
+        exchange: EXCHANGE.into(),
+        to,
+        pattern: PATTERN.into(),
+        headers: Default::default(),
+    };
     vec![
-        Op::DeclareExchange { name: EXCHANGE.into(), kind: ExchangeKind::Topic },
+        Op::DeclareExchange {
+            name: EXCHANGE.into(),
+            kind: ExchangeKind::Topic,
+            policy: Default::default(),
+        },
         Op::CreateTopic { name: TOPIC.into(), partitions: PARTITIONS },
         Op::DeclareQueue { name: DEAD.into(), policy: QueuePolicy::default() },
         Op::DeclareQueue { name: QUEUE.into(), policy },
