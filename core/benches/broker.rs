@@ -113,7 +113,8 @@ fn through_a_topic(c: &mut Criterion) {
                     let (records_max, wait) = (256, Span::ZERO);
                     bench.apply(request(Op::Poll { member, records_max, wait }));
                     let offset = fanlight_core::Offset(bench.next);
-                    let offsets = [CommitOffset { topic: name(), partition: 0, offset }];
+                    let offsets =
+                        [CommitOffset { topic: name(), partition: 0, offset, metadata: "".into() }];
                     let (generation, offsets) = (bench.generation, offsets[..].into());
                     bench.apply(request(Op::Commit { member, generation, offsets }));
                 });

@@ -254,7 +254,7 @@ pub enum Activity<'a> {
         from: Option<Offset>,
         /// The next offset to read now.
         to: Offset,
-        /// Who did; None: a reset.
+        /// Who did; None: nobody's member, or a reset.
         member: Option<MemberId>,
     },
     /// A member moved its own position.
@@ -345,6 +345,19 @@ pub enum Activity<'a> {
         routing_key: Cow<'a, str>,
         /// Whether they were returned.
         returned: bool,
+    },
+    /// What a group had committed on a partition was forgotten.
+    OffsetDeleted {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// What was committed.
+        from: Offset,
     },
 }
 
@@ -522,7 +535,7 @@ impl fmt::Display for Activity<'_> {
             Activity::Committed { group, topic, partition, from, to, member } => {
                 match member {
                     Some(member) => write!(f, "{member} of {group} committed")?,
-                    None => write!(f, "group {group} was reset:")?,
+                    None => write!(f, "group {group} was set:")?,
                 }
                 match from {
                     Some(from) => write!(f, " {topic}/{partition} from {from} to {to}"),
@@ -556,6 +569,12 @@ impl fmt::Display for Activity<'_> {
                     f,
                     "{} of {conn} {became}: no binding of {exchange} takes the key {routing_key:?}",
                     Plural(u64::from(*count), "message")
+                )
+            }
+            Activity::OffsetDeleted { group, topic, partition, from } => {
+                write!(
+                    f,
+                    "group {group} forgot that it had committed {from} of {topic}/{partition}"
                 )
             }
         }

@@ -426,8 +426,9 @@ impl Broker {
             Op::Seek { member, topic, partition, to } => {
                 self.seek(conn, member, (&topic, partition), to, out)?;
             }
-            Op::ResetOffsets { group, topic, partition, to } => {
-                self.reset_offsets(&group, &topic, partition, to, out)?;
+            Op::ResetOffsets { group, topic, partition, to, dry_run } => {
+                let (at, how) = ((topic.as_ref(), partition), (to, dry_run));
+                return self.reset_offsets((conn, tag), &group, at, how, out);
             }
             Op::DeleteGroup { group } => self.delete_group(&group, out)?,
             Op::Watch { on } => self.watch(conn, on),
@@ -436,6 +437,10 @@ impl Broker {
             Op::InitProducer { name, timeout, current } => {
                 let asked = (timeout, current);
                 return self.init_producer(conn, tag, name.as_deref(), asked, out);
+            }
+            Op::CommitGroup { group, offsets } => self.commit_group(&group, &offsets, out)?,
+            Op::DeleteOffsets { group, topic, partition } => {
+                return self.delete_offsets((conn, tag), &group, (&topic, partition), out);
             }
         }
         self.tell(conn, Event::Done { tag }, out);

@@ -179,6 +179,29 @@ pub enum Event<'a> {
         #[serde(borrow)]
         records: Records<'a>,
     },
+    /// A group's offsets were reset, or would be.
+    OffsetsReset {
+        /// Of the request.
+        tag: Tag,
+        /// Each partition that was asked for.
+        #[serde(borrow)]
+        changes: Cow<'a, [OffsetChange<'a>]>,
+    },
+}
+
+/// What a reset does to one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OffsetChange<'a> {
+    /// Which topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Which partition.
+    pub partition: u32,
+    /// What was committed before; None: nothing.
+    pub from: Option<Offset>,
+    /// What is committed now, or would be.
+    pub to: Offset,
 }
 
 /// One message in the hands of a consumer.

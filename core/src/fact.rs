@@ -176,7 +176,7 @@ pub enum Fact<'a> {
         /// Its generation now.
         generation: Generation,
     },
-    /// A group committed an offset.
+    /// A group committed an offset. Older builds wrote it; now it is `OffsetsCommitted`.
     Committed {
         /// Which group.
         group: GroupId,
@@ -353,6 +353,25 @@ pub enum Fact<'a> {
         #[serde(borrow)]
         headers: HeaderMatch<'a>,
     },
+    /// A group committed, or was reset: all of this, or, if this fact is lost, none.
+    OffsetsCommitted {
+        /// Which group.
+        group: GroupId,
+        /// When.
+        at: Time,
+        /// What.
+        #[serde(borrow)]
+        offsets: Cow<'a, [StoredCommit<'a>]>,
+    },
+    /// A group forgot what it had committed on these partitions.
+    OffsetsDeleted {
+        /// Which group.
+        group: GroupId,
+        /// Of which topic.
+        topic: TopicId,
+        /// Which partitions.
+        partitions: Cow<'a, [u32]>,
+    },
 }
 
 /// In what an exchange differs from the default. New ones go to the end.
@@ -377,6 +396,20 @@ pub struct Numbered<'a> {
     /// Where it lies.
     #[serde(borrow)]
     pub appends: Cow<'a, [Append]>,
+}
+
+/// An offset that a group commits on a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCommit<'a> {
+    /// Which topic.
+    pub topic: TopicId,
+    /// Which partition.
+    pub partition: u32,
+    /// The next offset to read.
+    pub offset: Offset,
+    /// What the member noted beside it.
+    #[serde(borrow)]
+    pub metadata: Cow<'a, str>,
 }
 
 /// A batch, and where it lies.

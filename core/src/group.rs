@@ -3,12 +3,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::assign::{Subscriber, share};
 use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, TopicId};
 use crate::map::Map;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
+use crate::view::GroupState;
 
 /// A partition of a topic.
 pub(crate) type Partition = (TopicId, u32);
@@ -18,7 +20,7 @@ pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) name: String,
     pub(crate) generation: Generation,
-    pub(crate) committed: Map<Partition, (Offset, Time)>,
+    pub(crate) committed: Map<Partition, Commit>,
     /// The first member's choice. Volatile, as all that follows.
     pub(crate) assignor: Assignor,
     pub(crate) members: Map<MemberId, Member>,
@@ -27,10 +29,23 @@ pub(crate) struct Group {
     pub(crate) reached: Map<Partition, Offset>,
 }
 
+/// How far a group says it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// The next offset to read.
+    pub(crate) offset: Offset,
+    /// When it was committed.
+    pub(crate) at: Time,
+    /// What the member noted beside it.
+    pub(crate) metadata: String,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) conn: ConnId,
     pub(crate) topics: Set<TopicId>,
+    /// The partitions that are its own in `Group::owned`, so that they are found without a search.
+    pub(crate) owns: Set<Partition>,
     pub(crate) start: Start,
     pub(crate) session: Span,
     pub(crate) timer: TimerId,
@@ -68,57 +83,26 @@ impl Group {
 
     /// What a member owns.
     pub(crate) fn owned_by(&self, member: MemberId) -> impl Iterator<Item = (Partition, &Owned)> {
-        self.owned.iter().filter(move |(_, o)| o.member == member).map(|(p, o)| (*p, o))
+        self.members[&member].owns.iter().map(|partition| (partition, &self.owned[&partition]))
+    }
+
+    /// What was committed last on a partition.
+    pub(crate) fn committed(&self, partition: Partition) -> Option<Offset> {
+        self.committed.get(&partition).map(|commit| commit.offset)
+    }
+
+    /// What it is doing.
+    pub(crate) fn state(&self) -> GroupState {
+        if self.members.is_empty() { GroupState::Empty } else { GroupState::Stable }
     }
 
     /// Who should own what, given how many partitions each topic has.
-    pub(crate) fn assignment(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
-        match self.assignor {
-            Assignor::Range => self.range(topics),
-            Assignor::RoundRobin => self.round_robin(topics),
-        }
-    }
-
-    fn subscribers(&self, topic: TopicId) -> Vec<MemberId> {
-        let members = self.members.iter().filter(|(_, m)| m.topics.contains(topic));
-        members.map(|(id, _)| *id).collect()
-    }
-
-    /// Of each topic a run of partitions to each subscriber; the first ones get one more.
-    fn range(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
-        let mut to = Map::default();
-        for (topic, partitions) in topics {
-            let members = self.subscribers(*topic);
-            let n = members.len() as u32;
-            let mut next = 0;
-            for (member, index) in members.into_iter().zip(0..) {
-                let share = partitions / n + u32::from(index < partitions % n);
-                for partition in next..next + share {
-                    to.insert((*topic, partition), member);
-                }
-                next += share;
-            }
-        }
-        to
-    }
-
-    /// All partitions of all topics in order, each to the next member that subscribes to its topic.
-    fn round_robin(&self, topics: &[(TopicId, u32)]) -> Map<Partition, MemberId> {
-        let mut to = Map::default();
-        let members: Vec<_> = self.members.iter().collect();
-        let mut turn = 0;
-        for (topic, partitions) in topics {
-            if self.subscribers(*topic).is_empty() {
-                continue;
-            }
-            for partition in 0..*partitions {
-                while !members[turn % members.len()].1.topics.contains(*topic) {
-                    turn += 1;
-                }
-                to.insert((*topic, partition), *members[turn % members.len()].0);
-                turn += 1;
-            }
-        }
-        to
+    pub(crate) fn assignment(&self, topics: &[(TopicId, u32)]) -> Vec<(Partition, MemberId)> {
+        let members = self.members.iter();
+        let members = members
+            .map(|(id, member)| Subscriber { id: *id, instance: None, topics: &member.topics })
+            .collect();
+        let before = self.owned.iter().map(|(partition, owned)| (*partition, owned.member));
+        share(self.assignor, members, topics, before)
     }
 }

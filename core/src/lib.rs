@@ -72,6 +72,7 @@
 //! | `work` | which messages of a log are ready, leased, delayed: one by one |
 //! | `queue` `topic` `group` `exchange` | what is made of these |
 //! | `policy` | how a queue treats its messages |
+//! | `assign` | which member of a group should read which partition |
 //! | `broker` and its modules | the handlers: each decides, and announces facts; `evolve` makes them true |
 //! | `timer` | the wheel that holds everything that is due later |
 //! | [`limits`] | a bound for everything that could grow |
@@ -79,6 +80,7 @@
 extern crate alloc;
 
 mod activity;
+mod assign;
 mod broker;
 pub mod codec;
 mod effect;
@@ -111,8 +113,8 @@ mod work;
 pub use activity::{Activity, LeaveReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
-pub use event::{Assignment, Delivery, Event, Fetched};
-pub use fact::{ExchangeSetting, Fact, Numbered, Stored};
+pub use event::{Assignment, Delivery, Event, Fetched, OffsetChange};
+pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     ProducerEpoch, ProducerId, QueueId, Tag, TopicId,
@@ -134,6 +136,6 @@ pub use request::{
 pub use time::{Span, Time};
 pub use view::{
     Attempt, AttemptEnd, BindingView, ConnectionView, ConsumerView, DeadlineReason, Death,
-    DeathReason, ExchangeView, GroupPartitionView, GroupView, MemberView, MessageState,
-    MessageView, Overview, PartitionView, QueueView, TopicView, View,
+    DeathReason, ExchangeView, GroupPartitionView, GroupState, GroupSummary, GroupView, MemberView,
+    MessageState, MessageView, Overview, PartitionView, QueueView, TopicView, View,
 };

@@ -28,6 +28,10 @@ pub const REDRIVE_MAX: usize = 1_024;
 pub const REDRIVE_SCAN_MAX: usize = 4 * REDRIVE_MAX;
 /// Offsets in one `Commit`.
 pub const COMMITS_PER_REQUEST_MAX: usize = 4_096;
+/// Bytes that may be noted beside a committed offset (Kafka's `offset.metadata.max.bytes`).
+pub const COMMIT_METADATA_BYTES_MAX: usize = 4_096;
+/// Groups in one page of a listing.
+pub const GROUPS_PER_PAGE_MAX: usize = 1_000;
 /// Bytes of records in one fact: a batch that goes to topics with different numbers of partitions
 /// is split for each.
 pub const FACT_BYTES_MAX: u64 = 1 << 30;

@@ -315,7 +315,8 @@ pub enum Op<'a> {
         /// Where to.
         to: Position,
     },
-    /// Moves a group's committed offsets; refused while the group has members. `Done`.
+    /// Moves a group's committed offsets, or tells how it would move them; refused while the group
+    /// has members (as `kafka-consumer-groups --reset-offsets` does). `OffsetsReset`.
     ResetOffsets {
         /// Which group.
         #[serde(borrow)]
@@ -328,6 +329,9 @@ pub enum Op<'a> {
         partition: Option<u32>,
         /// Where to.
         to: Position,
+        /// Whether to tell only what would change.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Removes a group and its offsets; refused while it has members. `Done`.
     DeleteGroup {
@@ -379,6 +383,30 @@ pub enum Op<'a> {
         /// another has taken the name since. None: it takes the name from whoever has it.
         #[serde(default)]
         current: Option<(ProducerId, ProducerEpoch)>,
+    },
+    /// Commits for a group that has no members: for a consumer that assigns partitions to itself
+    /// (Kafka's `OffsetCommit` with generation -1). The group is made if there is none. All or
+    /// none, and in any direction. `Done`.
+    CommitGroup {
+        /// Which group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// What to commit.
+        #[serde(borrow)]
+        offsets: Cow<'a, [CommitOffset<'a>]>,
+    },
+    /// Forgets what a group has committed on a topic; refused while a member reads it (Kafka's
+    /// `OffsetDelete`). `Count`.
+    DeleteOffsets {
+        /// Which group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// Which topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// Which partition; None: all of them.
+        #[serde(default)]
+        partition: Option<u32>,
     },
 }
 
@@ -637,6 +665,9 @@ pub enum Assignor {
     Range,
     /// Partition by partition to the members in turn (Kafka's `RoundRobinAssignor`).
     RoundRobin,
+    /// As even as can be, and as few partitions moved as can be when members come and go (Kafka's
+    /// `StickyAssignor`). What moves, moves at once.
+    Sticky,
 }
 
 /// One offset to commit.
@@ -650,6 +681,10 @@ pub struct CommitOffset<'a> {
     pub partition: u32,
     /// The next offset to read.
     pub offset: Offset,
+    /// Anything worth keeping beside it, at most 4,096 bytes (Kafka's
+    /// `offset.metadata.max.bytes`).
+    #[serde(borrow, default)]
+    pub metadata: Cow<'a, str>,
 }
 
 /// What to look at.
@@ -670,4 +705,13 @@ pub enum Inspect<'a> {
     /// One exchange.
     #[serde(borrow)]
     Exchange(Cow<'a, str>),
+    /// The groups by name, without their partitions: a page of at most 1,000.
+    #[serde(rename_all = "camelCase")]
+    Groups {
+        /// Those whose name is greater than this; empty: from the first.
+        #[serde(borrow, default)]
+        after: Cow<'a, str>,
+        /// At most this many, at least 1.
+        groups_max: u32,
+    },
 }

@@ -30,6 +30,8 @@ pub enum View<'a> {
     Messages(Vec<MessageView<'a>>),
     /// An exchange.
     Exchange(ExchangeView),
+    /// A page of groups.
+    Groups(Vec<GroupSummary>),
 }
 
 /// Everything but the messages.
@@ -182,6 +184,8 @@ pub struct GroupView {
     pub id: GroupId,
     /// Its name.
     pub name: String,
+    /// What it is doing.
+    pub state: GroupState,
     /// How often its assignment changed.
     pub generation: Generation,
     /// How partitions are shared out.
@@ -190,6 +194,32 @@ pub struct GroupView {
     pub members: Vec<MemberView>,
     /// Every partition of the topics that it has committed on or reads.
     pub partitions: Vec<GroupPartitionView>,
+}
+
+/// What a group is doing, in Kafka's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupState {
+    /// It has no members; what it committed stays.
+    Empty,
+    /// Its members have what they should have.
+    Stable,
+}
+
+/// A group in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupSummary {
+    /// Its number.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: GroupState,
+    /// How often its assignment changed.
+    pub generation: Generation,
+    /// How many members it has.
+    pub members: u32,
 }
 
 /// A member of a group.
@@ -220,6 +250,12 @@ pub struct GroupPartitionView {
     pub end: Offset,
     /// Records between the committed offset (or the log's start) and the end.
     pub lag: u64,
+    /// When the oldest of these came; None: there is none.
+    pub oldest_at: Option<Time>,
+    /// When the offset was committed.
+    pub committed_at: Option<Time>,
+    /// What was noted beside it.
+    pub metadata: String,
     /// Who reads it.
     pub owner: Option<MemberId>,
 }

@@ -93,7 +93,8 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Receive { .. } => "Received",
         Op::Poll { wait, .. } if *wait > Span::ZERO => return Owed::Later("Polled"),
         Op::Poll { .. } => "Polled",
-        Op::PurgeQueue { .. } | Op::Redrive { .. } => "Count",
+        Op::ResetOffsets { .. } => "OffsetsReset",
+        Op::DeleteOffsets { .. } | Op::PurgeQueue { .. } | Op::Redrive { .. } => "Count",
         Op::Consume { .. } => "Consuming",
         Op::Ack { .. }
         | Op::Nack { .. }
@@ -117,7 +118,7 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Leave { .. }
         | Op::Commit { .. }
         | Op::Seek { .. }
-        | Op::ResetOffsets { .. }
+        | Op::CommitGroup { .. }
         | Op::DeleteGroup { .. }
         | Op::Watch { .. }
         | Op::AlterQueue { .. } => "Done",
@@ -139,6 +140,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         Event::ReadDone { tag, .. } => (*tag, "ReadDone"),
         Event::ProducerReady { tag, .. } => (*tag, "ProducerReady"),
         Event::Inspected { tag, .. } => (*tag, "Inspected"),
+        Event::OffsetsReset { tag, .. } => (*tag, "OffsetsReset"),
         Event::Opened { .. }
         | Event::Cancelled { .. }
         | Event::Delivered { .. }

@@ -81,6 +81,7 @@ impl Client {
             | Event::Settled { .. }
             | Event::ReadDone { .. }
             | Event::Inspected { .. }
+            | Event::OffsetsReset { .. }
             | Event::Activity { .. } => {}
         }
     }

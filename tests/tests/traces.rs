@@ -128,6 +128,11 @@ traces! {
     each_partition_has_a_count_of_its_own
     a_name_taken_over_fences_its_older_life
     an_idle_producer_is_forgotten
+    sticky_moves_as_little_as_it_can
+    what_is_committed_together_is_one_fact
+    a_reset_can_be_tried_first
+    a_group_without_members_commits_for_itself
+    groups_are_listed_and_their_offsets_deleted
 }
 
 #[test]

@@ -94,19 +94,20 @@ variants! {
     OPS Op: DeclareExchange DeleteExchange DeclareQueue DeleteQueue PurgeQueue CreateTopic
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
-        AlterQueue InitProducer;
-    EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received Settled
-        Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned;
+        AlterQueue InitProducer CommitGroup DeleteOffsets;
+    EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
+        Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
+        OffsetsReset;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
-        TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven GroupCreated
-        Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade QueueAltered
-        ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom RunsSettled
-        ExchangeMade BoundByHeaders UnboundByHeaders;
+        TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
+        GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
+        QueueAltered ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom
+        RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
-        Unrouted;
-    VIEWS View: Overview Queue Topic Group Messages Exchange;
+        Unrouted OffsetDeleted;
+    VIEWS View: Overview Queue Topic Group Messages Exchange Groups;
 }
 
 #[test]

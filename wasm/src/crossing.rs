@@ -183,6 +183,7 @@ impl Ear {
                 | Event::Inspected { .. }
                 | Event::ProducerReady { .. }
                 | Event::Returned { .. } => Told::Event { conn, event },
+                Event::OffsetsReset { .. } => Told::Event { conn, event },
             },
             Effect::Close(conn, reason) => Told::Close { conn, close: reason },
         };

@@ -6,7 +6,7 @@ use alloc::string::String;
 use core::fmt;
 
 use super::{Awaits, Broker};
-use crate::group::Group;
+use crate::group::{Commit, Group};
 use crate::id::{ConsumerId, Offset};
 use crate::log::Log;
 use crate::queue::Queue;
@@ -119,7 +119,7 @@ impl Broker {
 
     fn check_group(&self, group: &Group) -> Checked {
         let name = &group.name;
-        for (partition, (offset, _)) in group.committed.iter() {
+        for (partition, Commit { offset, .. }) in group.committed.iter() {
             let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
             hold(log.is_some_and(|log| *offset <= log.end()), || {
                 format!("group {name}: {offset} is committed beyond the end of {partition:?}")
@@ -136,6 +136,12 @@ impl Broker {
             })?;
             hold(owned.since <= group.generation, || {
                 format!("group {name}: {partition:?} is owned since a later generation")
+            })?;
+        }
+        for (id, member) in group.members.iter() {
+            let owned = group.owned.iter().filter(|(_, owned)| owned.member == *id);
+            hold(owned.map(|(partition, _)| *partition).eq(member.owns.iter()), || {
+                format!("group {name}: {id} does not know what it owns")
             })?;
         }
         let subscribed: BTreeSet<_> =

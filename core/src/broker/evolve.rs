@@ -5,9 +5,9 @@ use alloc::format;
 use super::produce::Produced;
 use super::{Broker, Violation};
 use crate::exchange::Leads;
-use crate::fact::Fact;
+use crate::fact::{Fact, StoredCommit};
 use crate::group::Group;
-use crate::id::{GroupId, Place, QueueId, TopicId};
+use crate::id::{GroupId, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
 use crate::policy::QueuePolicy;
@@ -79,10 +79,9 @@ impl Broker {
             Fact::Rebalanced { group, generation } => self.group(group)?.generation = generation,
             Fact::Committed { group, topic, partition, offset, at } => {
                 self.saw(at);
-                if offset > self.log(Place::Partition(topic, partition))?.end() {
-                    return Err(broken(&format!("offset {offset} of {topic}/{partition}")));
-                }
-                self.group(group)?.committed.insert((topic, partition), (offset, at));
+                let metadata = "".into();
+                let commit = StoredCommit { topic, partition, offset, metadata };
+                self.offsets_committed(group, at, &[commit])?;
             }
             Fact::GroupDeleted { id } => {
                 let group = self.groups.remove(&id).ok_or_else(|| broken("group"))?;
@@ -124,6 +123,14 @@ impl Broker {
             }
             Fact::ProducersFrom { next } => self.next_producer = self.next_producer.max(next),
             Fact::RunsSettled { queue, runs } => self.runs_gone(queue, &runs)?,
+            Fact::OffsetsCommitted { group, at, offsets } => {
+                self.saw(at);
+                self.offsets_committed(group, at, &offsets)?;
+            }
+            Fact::OffsetsDeleted { group, topic, partitions } => {
+                let group = self.group(group)?;
+                partitions.iter().for_each(|p| drop(group.committed.remove(&(topic, *p))));
+            }
         }
         Ok(())
     }
@@ -155,6 +162,9 @@ impl Broker {
             group.committed.retain(|partition, _| partition.0 != id);
             group.owned.retain(|partition, _| partition.0 != id);
             group.reached.retain(|partition, _| partition.0 != id);
+            for member in group.members.values_mut() {
+                member.owns = member.owns.iter().filter(|partition| partition.0 != id).collect();
+            }
         }
         for producer in self.producers.values_mut() {
             producer.lanes.retain(|lane, _| lane.is_none_or(|(topic, _)| topic != id));

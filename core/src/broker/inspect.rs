@@ -2,21 +2,23 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
-use super::{Broker, Consumer, Refused};
+use super::{Broker, Consumer, Refused, within};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
 use crate::id::{ConnId, ConsumerId, Offset, Tag, TopicId};
+use crate::limits::GROUPS_PER_PAGE_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::request::Inspect;
 use crate::set::Set;
 use crate::topic::Topic;
 use crate::view::{
-    BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupView,
-    MemberView, Overview, PartitionView, QueueView, TopicView, View,
+    BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary,
+    GroupView, MemberView, Overview, PartitionView, QueueView, TopicView, View,
 };
 
 impl Broker {
@@ -44,6 +46,13 @@ impl Broker {
             }
             Inspect::Group(name) => {
                 View::Group(self.group_view(&self.groups[&self.group_named(name)?]))
+            }
+            Inspect::Groups { after, groups_max } => {
+                let max = GROUPS_PER_PAGE_MAX as u64;
+                within("groups_max", u64::from(*groups_max), 1, max)?;
+                let from = (Bound::Excluded(after.as_ref()), Bound::Unbounded);
+                let page = self.group_names.range::<str, _>(from).take(*groups_max as usize);
+                View::Groups(page.map(|(_, id)| group_summary(&self.groups[id])).collect())
             }
         };
         self.tell(conn, Event::Inspected { tag, view }, out);
@@ -135,9 +144,10 @@ impl Broker {
         let partition = |partition: Partition| {
             let topic = &self.topics[&partition.0];
             let log = &topic.partitions[partition.1 as usize];
-            let committed = group.committed.get(&partition).map(|(offset, _)| *offset);
+            let commit = group.committed.get(&partition);
+            let committed = commit.map(|commit| commit.offset);
             let owned = group.owned.get(&partition);
-            let from = committed.unwrap_or(log.start());
+            let from = committed.unwrap_or(log.start()).max(log.start());
             GroupPartitionView {
                 topic: topic.name.clone(),
                 partition: partition.1,
@@ -145,6 +155,9 @@ impl Broker {
                 position: owned.map(|owned| owned.position),
                 end: log.end(),
                 lag: log.end().0.saturating_sub(from.0),
+                oldest_at: log.find(from).map(|(segment, _)| segment.at),
+                committed_at: commit.map(|commit| commit.at),
+                metadata: commit.map_or_else(String::new, |commit| commit.metadata.clone()),
                 owner: owned.map(|owned| owned.member),
             }
         };
@@ -156,6 +169,7 @@ impl Broker {
         GroupView {
             id: group.id,
             name: group.name.clone(),
+            state: group.state(),
             generation: group.generation,
             assignor: group.assignor,
             members: group.members.iter().map(member).collect(),
@@ -170,6 +184,16 @@ fn consumer_view((id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
         conn: consumer.conn,
         prefetch: consumer.prefetch,
         outstanding: consumer.outstanding,
+    }
+}
+
+fn group_summary(group: &Group) -> GroupSummary {
+    GroupSummary {
+        id: group.id,
+        name: group.name.clone(),
+        state: group.state(),
+        generation: group.generation,
+        members: group.members.len() as u32,
     }
 }
 

@@ -41,18 +41,13 @@ impl Broker {
         self.room_on(conn)?;
         let group = match self.group_names.get(name) {
             Some(id) => self.may_join(&self.groups[id], assignor)?,
-            None => {
-                valid_name("group", name)?;
-                self.room_for("groups", self.groups.len(), self.config.limits.groups_max)?;
-                let id = self.next_group;
-                self.record(Fact::GroupCreated { id, name: name.into() }, out);
-                self.changed(out, || format!("group {name} was created"));
-                id
-            }
+            None => self.create_group(name, out)?,
         };
         let member = MemberId(self.number());
         let timer = self.timers.start(self.now + session, Due::Session(member));
-        let joined = Member { conn, topics, start, session, timer, waiting: None, polled: None };
+        let owns = Set::default();
+        let joined =
+            Member { conn, topics, owns, start, session, timer, waiting: None, polled: None };
         let state = self.group_mut(group);
         state.assignor = assignor;
         state.members.insert(member, joined);
@@ -62,6 +57,19 @@ impl Broker {
         self.note(out, || Activity::MemberJoined { group: name.into(), member, conn });
         self.rebalance(group, out);
         Ok(())
+    }
+
+    pub(super) fn create_group(
+        &mut self,
+        name: &str,
+        out: &mut dyn Sink,
+    ) -> Result<GroupId, Refused> {
+        valid_name("group", name)?;
+        self.room_for("groups", self.groups.len(), self.config.limits.groups_max)?;
+        let id = self.next_group;
+        self.record(Fact::GroupCreated { id, name: name.into() }, out);
+        self.changed(out, || format!("group {name} was created"));
+        Ok(id)
     }
 
     fn may_join(&self, group: &Group, assignor: Assignor) -> Result<GroupId, Refused> {
@@ -217,6 +225,11 @@ impl Broker {
         self.record(Fact::Rebalanced { group: id, generation }, out);
         let group = self.group_mut(id);
         let before = core::mem::replace(&mut group.owned, owned);
+        group.members.values_mut().for_each(|member| member.owns = Set::default());
+        for (partition, owned) in group.owned.iter() {
+            let owner = group.members.get_mut(&owned.member).expect("an owner is a member");
+            owner.owns.insert(*partition);
+        }
         self.tell_assignments(id, out);
         self.note_assignments(id, &before, out);
         let members: Vec<_> = self.groups[&id].members.keys().copied().collect();
@@ -228,10 +241,10 @@ impl Broker {
     fn first_position(&self, group: &Group, partition: Partition, start: Start) -> Offset {
         let log = &self.topics[&partition.0].partitions[partition.1 as usize];
         match (group.committed.get(&partition), start) {
-            (Some((offset, _)), _) if planted(Planted::ResumeSkipsARecord) => {
-                offset.plus(1).clamp(log.start(), log.end())
+            (Some(commit), _) if planted(Planted::ResumeSkipsARecord) => {
+                commit.offset.plus(1).clamp(log.start(), log.end())
             }
-            (Some((offset, _)), _) => (*offset).clamp(log.start(), log.end()),
+            (Some(commit), _) => commit.offset.clamp(log.start(), log.end()),
             (None, Start::Earliest) => log.start(),
             (None, Start::Latest) => log.end(),
         }

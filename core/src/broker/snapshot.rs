@@ -13,9 +13,10 @@ use super::bindings::{bound, exchange_made};
 use super::{Broker, Config};
 use crate::codec;
 use crate::exchange::Leads;
-use crate::fact::{Fact, Stored};
+use crate::fact::{Fact, Stored, StoredCommit};
+use crate::group::Group;
 use crate::id::{Append, Offset, Place};
-use crate::limits::SETTLED_PER_FACT_MAX;
+use crate::limits::{COMMITS_PER_REQUEST_MAX, SETTLED_PER_FACT_MAX};
 use crate::log::Log;
 use crate::planted::{Planted, planted};
 use crate::queue::Queue;
@@ -97,15 +98,7 @@ impl Broker {
         for group in self.groups.values() {
             put(Fact::GroupCreated { id: group.id, name: group.name.as_str().into() });
             put(Fact::Rebalanced { group: group.id, generation: group.generation });
-            for ((topic, partition), (offset, at)) in group.committed.iter() {
-                put(Fact::Committed {
-                    group: group.id,
-                    topic: *topic,
-                    partition: *partition,
-                    offset: *offset,
-                    at: *at,
-                });
-            }
+            put_commits(group, &mut put);
         }
         self.put_producers(&mut put);
         put(Fact::NumbersFrom {
@@ -160,6 +153,23 @@ fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
     if queue.altered {
         let settings = queue.policy.settings().into();
         put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
+    }
+}
+
+/// What was committed together is told together, as long as it fits in a fact.
+fn put_commits(group: &Group, put: &mut impl FnMut(Fact<'_>)) {
+    let mut commits: Vec<_> = group.committed.iter().collect();
+    commits.sort_by_key(|(_, commit)| commit.at);
+    let same = commits.chunk_by(|(_, one), (_, other)| one.at == other.at);
+    for commits in same.flat_map(|commits| commits.chunks(COMMITS_PER_REQUEST_MAX)) {
+        let offsets = commits.iter().map(|((topic, partition), commit)| StoredCommit {
+            topic: *topic,
+            partition: *partition,
+            offset: commit.offset,
+            metadata: commit.metadata.as_str().into(),
+        });
+        let (at, offsets) = (commits[0].1.at, offsets.collect());
+        put(Fact::OffsetsCommitted { group: group.id, at, offsets });
     }
 }
 

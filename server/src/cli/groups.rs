@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use fanlight_core::{Event, GroupView, Offset, Op, Overview, Position, TopicView};
+use fanlight_core::{Event, GroupView, OffsetChange, Op, Overview};
 use fanlight_server::client::{Client, ClientError};
 
 use super::Session;
@@ -149,72 +149,30 @@ fn describe(overview: &Overview, name: Option<&str>, out: &mut Output) -> Result
     out.table(&table, &none)
 }
 
-/// One partition's reset.
-struct Move {
-    partition: u32,
-    from: Option<Offset>,
-    to: Offset,
-}
-
 async fn reset(client: &mut Client, options: &Reset, out: &mut Output) -> Result<(), Failure> {
     let overview = client.overview().await?;
-    let topic = topics::find(&overview, &options.topic)?;
-    // A group may be reset before it ever read, and so come to be: only the broker knows whether.
-    let group = overview.groups.iter().find(|group| group.name == options.name);
-    if group.is_none() && options.dry_run {
-        find(&overview, &options.name)?;
-    }
-    let position = options.to.position(overview.now);
-    if !options.dry_run {
-        let op = Op::ResetOffsets {
-            group: options.name.as_str().into(),
-            topic: options.topic.as_str().into(),
-            partition: options.partition,
-            to: position,
-        };
-        if let Err(error) = client.done(op).await {
-            return Err(names::explain(client, error, &options.name).await);
-        }
-    }
-    let partitions: Vec<u32> = match options.partition {
-        Some(partition) => vec![partition],
-        None => (0..topic.partitions.len() as u32).collect(),
+    topics::find(&overview, &options.topic)?;
+    let op = Op::ResetOffsets {
+        group: options.name.as_str().into(),
+        topic: options.topic.as_str().into(),
+        partition: options.partition,
+        to: options.to.position(overview.now),
+        dry_run: options.dry_run,
     };
-    let mut moves = Vec::new();
-    for partition in partitions {
-        let committed = group.and_then(|group| {
-            group
-                .partitions
-                .iter()
-                .find(|p| p.topic == options.topic && p.partition == partition)
-                .and_then(|p| p.committed)
-        });
-        let to = place(client, topic, partition, position).await?;
-        moves.push(Move { partition, from: committed, to });
-    }
-    show(options, &moves, out)
-}
-
-/// The offset that a position is in a partition.
-async fn place(
-    client: &mut Client,
-    topic: &TopicView,
-    partition: u32,
-    position: Position,
-) -> Result<Offset, Failure> {
-    let op =
-        Op::Read { topic: topic.name.as_str().into(), partition, from: position, records_max: 1 };
-    let answer = client.request(op).await?;
+    let answer = match client.request(op).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(names::explain(client, error, &options.name).await),
+    };
     let event = answer.event()?;
-    let Event::ReadDone { end, batch, .. } = event else {
-        return Err(ClientError::unexpected("ReadDone", &event).into());
+    let Event::OffsetsReset { changes, .. } = &event else {
+        return Err(ClientError::unexpected("OffsetsReset", &event).into());
     };
-    Ok(batch.map_or(end, |batch| batch.base))
+    show(options, changes, out)
 }
 
-fn show(options: &Reset, moves: &[Move], out: &mut Output) -> Result<(), Failure> {
+fn show(options: &Reset, changes: &[OffsetChange<'_>], out: &mut Output) -> Result<(), Failure> {
     if out.is_json() {
-        let moves: Vec<_> = moves
+        let moves: Vec<_> = changes
             .iter()
             .map(|m| json!({ "partition": m.partition, "from": m.from, "to": m.to }))
             .collect();
@@ -226,7 +184,7 @@ fn show(options: &Reset, moves: &[Move], out: &mut Output) -> Result<(), Failure
         }));
     }
     let mut table = Table::new(&["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "NEW-OFFSET"]);
-    for Move { partition, from, to } in moves {
+    for OffsetChange { partition, from, to, .. } in changes {
         table.row([
             options.name.clone(),
             options.topic.clone(),

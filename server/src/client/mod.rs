@@ -87,7 +87,8 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Polled { tag, .. }
         | Event::ReadDone { tag, .. }
         | Event::Inspected { tag, .. }
-        | Event::ProducerReady { tag, .. } => Some(*tag),
+        | Event::ProducerReady { tag, .. }
+        | Event::OffsetsReset { tag, .. } => Some(*tag),
         Event::Opened { .. }
         | Event::Cancelled { .. }
         | Event::Delivered { .. }

@@ -262,7 +262,9 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::ProducerInitialised { .. }
         | Fact::ProducerExpired { .. }
         | Fact::ProducerSequence { .. }
-        | Fact::ProducersFrom { .. } => {}
+        | Fact::ProducersFrom { .. }
+        | Fact::OffsetsCommitted { .. }
+        | Fact::OffsetsDeleted { .. } => {}
     }
 }
 
@@ -293,6 +295,7 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Inspected { .. }
         | Event::ProducerReady { .. }
         | Event::Returned { .. }
+        | Event::OffsetsReset { .. }
         | Event::Activity { .. } => {}
     }
 }

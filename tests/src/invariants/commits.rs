@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanlight_core::{ConnId, Event, Fact, Op, Tag};
+use fanlight_core::{ConnId, Event, Fact, Op, StoredCommit, Tag};
 
 use super::{Invariant, Moment};
 
@@ -19,24 +19,27 @@ pub(super) struct Commits {
 
 impl Commits {
     fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::Committed { group, topic, partition, offset, .. } = fact else { return Ok(()) };
-        let before = self.committed.insert((group.0, topic.0, *partition), offset.0);
-        let back = self.sought.remove(partition);
-        match before {
-            Some(before) if offset.0 < before && !back => Err(format!(
-                "{group} had committed {before} of {topic}/{partition}, and commits {offset}"
-            )),
-            Some(_) | None => Ok(()),
+        let Fact::OffsetsCommitted { group, offsets, .. } = fact else { return Ok(()) };
+        for StoredCommit { topic, partition, offset, .. } in offsets.iter() {
+            let before = self.committed.insert((group.0, topic.0, *partition), offset.0);
+            let back = self.sought.remove(partition);
+            if before.is_some_and(|before| offset.0 < before && !back) {
+                return Err(format!(
+                    "{group} had committed {before:?} of {topic}/{partition}, and commits {offset}"
+                ));
+            }
         }
+        Ok(())
     }
 
     fn recovered(&mut self, history: &[Vec<u8>]) -> Result<(), String> {
         let mut found = BTreeSet::new();
         self.committed.clear();
         for fact in super::facts(history) {
-            if let Fact::Committed { group, topic, partition, offset, .. } = fact {
-                found.insert((partition, offset.0));
-                self.committed.insert((group.0, topic.0, partition), offset.0);
+            let Fact::OffsetsCommitted { group, offsets, .. } = fact else { continue };
+            for StoredCommit { topic, partition, offset, .. } in offsets.iter() {
+                found.insert((*partition, offset.0));
+                self.committed.insert((group.0, topic.0, *partition), offset.0);
             }
         }
         match self.answered.difference(&found).next() {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use fanlight_core::{ConnId, Event, Fact, Generation, GroupId, MemberId, Op, Tag, TopicId};
+use fanlight_core::{
+    ConnId, Event, Fact, Generation, GroupId, MemberId, Op, StoredCommit, Tag, TopicId,
+};
 
 use super::{Invariant, Moment};
 
@@ -80,13 +82,15 @@ impl Owners {
             self.groups.insert(*id, name.clone().into_owned());
         } else if let Fact::TopicCreated { id, name, .. } = fact {
             self.topics.insert(*id, name.clone().into_owned());
-        } else if let (Fact::Committed { group, topic, partition, .. }, Some(by)) =
+        } else if let (Fact::OffsetsCommitted { group, offsets, .. }, Some(by)) =
             (fact, self.commits)
         {
-            let place = (self.groups[group].clone(), self.topics[topic].clone(), *partition);
-            let reader = self.told.readers.get(&place);
-            if reader.is_none_or(|(_, reader)| *reader != by) {
-                return Err(format!("{by} commits on {place:?}, which {reader:?} reads"));
+            for StoredCommit { topic, partition, .. } in offsets.iter() {
+                let place = (self.groups[group].clone(), self.topics[topic].clone(), *partition);
+                let reader = self.told.readers.get(&place);
+                if reader.is_none_or(|(_, reader)| *reader != by) {
+                    return Err(format!("{by} commits on {place:?}, which {reader:?} reads"));
+                }
             }
         }
         Ok(())

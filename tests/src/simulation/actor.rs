@@ -140,6 +140,7 @@ impl Actor {
                     topic: topic.clone().into(),
                     partition: *partition,
                     offset: *position,
+                    metadata: "".into(),
                 });
             let offsets: Vec<_> = offsets.collect();
             let generation = reader.generation;

@@ -2,8 +2,8 @@
 
 use fanlight_core::{
     Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
-    GroupView, HeaderMatch, MessageState, MessageView, Offset, Overview, QueuePolicy, QueueView,
-    Stored, Time, TopicView, View, WantedHeader,
+    GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
+    Overview, QueuePolicy, QueueView, Stored, StoredCommit, Time, TopicView, View, WantedHeader,
 };
 
 use super::names::Names;
@@ -95,6 +95,19 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             "committed {} {}/{partition}={offset}",
             names.group(*group),
             names.topic(*topic)
+        ),
+        Fact::OffsetsCommitted { group, offsets, at: _ } => format!(
+            "committed {} {}",
+            names.group(*group),
+            list(offsets.iter().map(|StoredCommit { topic, partition, offset, metadata }| {
+                let metadata = noted(metadata);
+                format!("{}/{partition}={offset}{metadata}", names.topic(*topic))
+            }))
+        ),
+        Fact::OffsetsDeleted { group, topic, partitions } => format!(
+            "offsets-deleted {} {}",
+            names.group(*group),
+            list(partitions.iter().map(|p| format!("{}/{p}", names.topic(*topic))))
         ),
         Fact::GroupDeleted { id } => format!("group-deleted {}", names.group(*id)),
         Fact::RunsSettled { queue, runs } => {
@@ -201,6 +214,13 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             let batch = batch.iter().map(shown_fetched).collect();
             return (format!("{tag} read of {start} to {end}"), batch);
         }
+        Event::OffsetsReset { tag, changes } => format!(
+            "{tag} reset {}",
+            list(changes.iter().map(|OffsetChange { topic, partition, from, to }| {
+                let from = from.map_or("none".into(), |from| from.to_string());
+                format!("{topic}/{partition} from {from} to {to}")
+            }))
+        ),
         Event::Inspected { tag, view } => return (format!("{tag} inspected"), shown_view(view)),
         Event::Returned { tag, refusal, records } => format!(
             "{tag} returned {}: {} {:?}: {}",
@@ -212,6 +232,11 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
         Event::Activity { at: _, activity } => format!("sees: {activity}"),
     };
     (first, Vec::new())
+}
+
+/// What was noted beside an offset.
+fn noted(metadata: &str) -> String {
+    if metadata.is_empty() { String::new() } else { format!(",{metadata}") }
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -246,6 +271,7 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
         View::Topic(topic) => shown_topic(topic),
         View::Group(group) => shown_group(group),
         View::Exchange(exchange) => shown_exchange(exchange),
+        View::Groups(groups) => groups.iter().map(shown_summary).collect(),
         View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
     }
 }
@@ -319,20 +345,29 @@ fn shown_topic(topic: &TopicView) -> Vec<String> {
     [format!("topic {} {}", topic.name, topic.id)].into_iter().chain(partitions).collect()
 }
 
+fn shown_summary(group: &GroupSummary) -> String {
+    let GroupSummary { id, name, state, generation, members } = group;
+    format!("group {name} {id} {state:?} generation={generation} members={members}")
+}
+
 fn shown_group(group: &GroupView) -> Vec<String> {
-    let GroupView { id, name, generation, assignor, members, partitions } = group;
-    let mut lines = vec![format!("group {name} {id} generation={generation} {assignor:?}")];
+    let GroupView { id, name, state, generation, assignor, members, partitions } = group;
+    let mut lines =
+        vec![format!("group {name} {id} {state:?} generation={generation} {assignor:?}")];
     lines.extend(members.iter().map(|m| format!("  {} of {} {}", m.id, m.conn, m.client)));
     lines.extend(partitions.iter().map(|p| {
         let none = || "none".to_string();
         format!(
-            "  {}/{} committed={} position={} end={} lag={} owner={}",
+            "  {}/{} committed={}{}{} position={} end={} lag={}{} owner={}",
             p.topic,
             p.partition,
             p.committed.map_or_else(none, |offset| offset.to_string()),
+            noted(&p.metadata),
+            p.committed_at.map_or_else(String::new, |at| format!(" at={}", time(at))),
             p.position.map_or_else(none, |offset| offset.to_string()),
             p.end,
             p.lag,
+            p.oldest_at.map_or_else(String::new, |at| format!(" oldest-at={}", time(at))),
             p.owner.map_or_else(none, |owner| owner.to_string())
         )
     }));

@@ -209,7 +209,11 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
     if let Some(exchange) = words.take("exchange") {
         return Ok(Inspect::Exchange(exchange.into()));
     }
-    words.next("overview, queue=, topic=, group= or exchange=").map(|_| Inspect::Overview)
+    if let Some(groups_max) = words.number("groups")? {
+        let after = words.take("after").unwrap_or_default().into();
+        return Ok(Inspect::Groups { after, groups_max });
+    }
+    words.next("overview, queue=, topic=, group=, groups= or exchange=").map(|_| Inspect::Overview)
 }
 
 fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option<Op<'t>>> {
@@ -345,12 +349,10 @@ fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
         "commit" => {
             let member = MemberId(words.id("member-")?);
             let generation = Generation(words.number("generation")?.ok_or("generation=")?);
-            let offsets = words.named.drain(..).map(|(at, offset)| {
-                let (topic, partition) = partition(at)?;
-                let offset = Offset(offset.parse().map_err(|_| "an offset is a number")?);
-                Ok(CommitOffset { topic: topic.into(), partition, offset })
-            });
-            Op::Commit { member, generation, offsets: offsets.collect::<Parsed<Vec<_>>>()?.into() }
+            Op::Commit { member, generation, offsets: offsets(words)? }
+        }
+        "commit-group" => {
+            Op::CommitGroup { group: words.name("the group")?, offsets: offsets(words)? }
         }
         "seek" => {
             let member = MemberId(words.id("member-")?);
@@ -360,13 +362,16 @@ fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
         }
         "reset" => {
             let group = words.name("the group")?;
-            let at = words.next("topic or topic/partition")?;
-            let (topic, partition) = match at.contains('/') {
-                true => partition(at).map(|(topic, partition)| (topic, Some(partition)))?,
-                false => (at, None),
-            };
+            let (topic, partition) = partitions(words.next("topic or topic/partition")?)?;
             let to = position(words.next("a position")?)?;
-            Op::ResetOffsets { group, topic: topic.into(), partition, to }
+            let dry_run = words.plain.as_slice().first() == Some(&"dry-run");
+            words.plain.by_ref().take(usize::from(dry_run)).for_each(drop);
+            Op::ResetOffsets { group, topic: topic.into(), partition, to, dry_run }
+        }
+        "delete-offsets" => {
+            let group = words.name("the group")?;
+            let (topic, partition) = partitions(words.next("topic or topic/partition")?)?;
+            Op::DeleteOffsets { group, topic: topic.into(), partition }
         }
         "delete-group" => Op::DeleteGroup { group: words.name("the group")? },
         _ => return Ok(None),
@@ -380,7 +385,8 @@ fn join<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
     let assignor = match words.take("assignor") {
         None | Some("range") => Assignor::Range,
         Some("round-robin") => Assignor::RoundRobin,
-        Some(other) => return Err(format!("{other:?} is no assignor: range, round-robin")),
+        Some("sticky") => Assignor::Sticky,
+        Some(other) => return Err(format!("{other:?} is no assignor: range, round-robin, sticky")),
     };
     let start = match words.take("start") {
         None | Some("earliest") => Start::Earliest,
@@ -389,6 +395,26 @@ fn join<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
     };
     let session_timeout = words.span("session")?;
     Ok(Op::Join { group, topics: topics.into(), assignor, start, session_timeout })
+}
+
+/// A topic, or one partition of it.
+fn partitions(text: &str) -> Parsed<(&str, Option<u32>)> {
+    if !text.contains('/') {
+        return Ok((text, None));
+    }
+    partition(text).map(|(topic, partition)| (topic, Some(partition)))
+}
+
+/// The words of the form `topic/partition=offset` or `topic/partition=offset,metadata`.
+fn offsets<'t>(words: &mut Words<'t>) -> Parsed<Cow<'t, [CommitOffset<'t>]>> {
+    let offsets = words.named.drain(..).map(|(at, offset)| {
+        let (topic, partition) = partition(at)?;
+        let (offset, metadata) = offset.split_once(',').unwrap_or((offset, ""));
+        let offset = Offset(offset.parse().map_err(|_| "an offset is a number")?);
+        let (topic, metadata) = (topic.into(), metadata.into());
+        Ok(CommitOffset { topic, partition, offset, metadata })
+    });
+    Ok(offsets.collect::<Parsed<Vec<_>>>()?.into())
 }
 
 fn partition(text: &str) -> Parsed<(&str, u32)> {

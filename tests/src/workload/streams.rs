@@ -14,7 +14,7 @@ impl Workload {
         if self.client(conn).members.is_empty() && self.dice.percent(80) {
             return self.join();
         }
-        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4]) {
+        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 2]) {
             0 => self.read(),
             1 => self.join(),
             2 => Op::Heartbeat { member: self.member(conn).0 },
@@ -31,13 +31,30 @@ impl Workload {
                 partition: self.partition(),
                 to: self.position(),
             },
-            _ => Op::ResetOffsets {
+            7 => Op::ResetOffsets {
                 group: (*self.dice.pick(&GROUPS)).into(),
                 topic: self.topic().into(),
                 partition: if self.dice.percent(50) { Some(0) } else { None },
                 to: self.position(),
+                dry_run: self.dice.percent(30),
+            },
+            8 => Op::CommitGroup {
+                group: (*self.dice.pick(&GROUPS)).into(),
+                offsets: vec![self.commit_offset()].into(),
+            },
+            _ => Op::DeleteOffsets {
+                group: (*self.dice.pick(&GROUPS)).into(),
+                topic: self.topic().into(),
+                partition: if self.dice.percent(50) { Some(0) } else { None },
             },
         }
+    }
+
+    fn commit_offset(&mut self) -> CommitOffset<'static> {
+        let (topic, partition) = (self.topic().into(), self.partition());
+        let metadata = *self.dice.pick(&["", "", "noted"]);
+        let offset = Offset(self.dice.below(6));
+        CommitOffset { topic, partition, offset, metadata: metadata.into() }
     }
 
     fn read(&mut self) -> Op<'static> {
@@ -78,7 +95,7 @@ impl Workload {
         Op::Join {
             group: (*self.dice.pick(&GROUPS)).into(),
             topics: topics.into(),
-            assignor: *self.dice.pick(&[Assignor::Range, Assignor::Range, Assignor::RoundRobin]),
+            assignor: *self.dice.pick(&[Assignor::Range, Assignor::RoundRobin, Assignor::Sticky]),
             start: *self.dice.pick(&[Start::Earliest, Start::Earliest, Start::Latest]),
             session_timeout: session.map(Span::from_millis),
         }
@@ -109,7 +126,9 @@ impl Workload {
                 2 => continue,
                 _ => position,
             };
-            offsets.push(CommitOffset { topic: topic.into(), partition, offset });
+            let metadata = *self.dice.pick(&["", "", "", "noted"]);
+            let (topic, metadata) = (topic.into(), metadata.into());
+            offsets.push(CommitOffset { topic, partition, offset, metadata });
         }
         if self.dice.percent(3) {
             let offset = Offset(self.dice.below(10));

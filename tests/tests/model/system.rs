@@ -237,7 +237,9 @@ impl System {
 
     fn commit(&mut self, partition: u32) -> Answer {
         let offset = Offset(self.positions[partition as usize]);
-        let offsets = vec![CommitOffset { topic: "log".into(), partition, offset }].into();
+        let offsets =
+            vec![CommitOffset { topic: "log".into(), partition, offset, metadata: "".into() }]
+                .into();
         let (member, generation) = (self.member, self.generation);
         self.ask(self.reader, Op::Commit { member, generation, offsets }).answer
     }

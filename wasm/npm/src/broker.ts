@@ -202,7 +202,8 @@ export class Broker {
 
     /** Moves a group's committed offsets, in one partition or all, while it has no member. */
     resetOffsets(group: string, topic: string, to: Position, partition?: number): void {
-        this.#do({ resetOffsets: { group, topic, partition, to: toPosition(to) } });
+        const reset = { group, topic, partition, to: toPosition(to) };
+        this.#ask({ resetOffsets: reset }, "offsetsReset");
     }
 
     /** Removes a group and its offsets. The group must have no member. */

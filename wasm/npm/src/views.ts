@@ -100,6 +100,8 @@ export type Assignor = "range" | "roundRobin";
 /** A consumer group. */
 export interface GroupView {
     name: string;
+    /** What it is doing, in Kafka's words. */
+    state: WireGroupView["state"];
     /** How often its assignment changed. */
     generation: number;
     assignor: Assignor;
@@ -120,6 +122,12 @@ export interface GroupPartitionView {
     end: bigint;
     /** Records between the committed offset (or the log's start) and the end. */
     lag: bigint;
+    /** When the oldest of these came; undefined: there is none. */
+    oldestAtMs: number | undefined;
+    /** When the offset was committed. */
+    committedAtMs: number | undefined;
+    /** What was noted beside it. */
+    metadata: string;
     /** The {@link Member.id} of who reads it. */
     owner: bigint | undefined;
 }
@@ -228,9 +236,13 @@ export function toTopicView({ id: _, ...view }: WireTopicView): TopicView {
 export function toGroupView({ id: _, partitions, ...view }: WireGroupView): GroupView {
     return {
         ...view,
-        partitions: partitions.map(({ committed, position, owner, ...partition }) => {
-            return { ...partition, committed, position, owner };
-        }),
+        partitions: partitions.map(
+            ({ committed, position, owner, oldestAt, committedAt, ...partition }) => {
+                const oldestAtMs = toMsMaybe(oldestAt);
+                const committedAtMs = toMsMaybe(committedAt);
+                return { ...partition, committed, position, owner, oldestAtMs, committedAtMs };
+            },
+        ),
     };
 }
 

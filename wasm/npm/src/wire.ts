@@ -79,6 +79,14 @@ export interface WireAnswers {
     polled: { tag: number; batches: WireFetched[] };
     readDone: { tag: number; start: bigint; end: bigint; batch?: WireFetched };
     inspected: { tag: number; view: WireView };
+    offsetsReset: { tag: number; changes: WireOffsetChange[] };
+}
+
+export interface WireOffsetChange {
+    topic: string;
+    partition: number;
+    from?: bigint;
+    to: bigint;
 }
 
 /** Events that nobody asked for, by kind. */
@@ -168,8 +176,9 @@ export interface WireTopicView {
 export interface WireGroupView {
     id: number;
     name: string;
+    state: "empty" | "stable";
     generation: number;
-    assignor: "range" | "roundRobin";
+    assignor: "range" | "roundRobin" | "sticky";
     members: { id: bigint; conn: bigint; client: string }[];
     partitions: {
         topic: string;
@@ -178,6 +187,9 @@ export interface WireGroupView {
         position?: bigint;
         end: bigint;
         lag: bigint;
+        oldestAt?: bigint;
+        committedAt?: bigint;
+        metadata: string;
         owner?: bigint;
     }[];
 }

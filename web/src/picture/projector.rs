@@ -271,6 +271,10 @@ impl Projector {
                 self.is_stale = true;
                 self.say(at, LineKind::Topology, what.to_string(), About::default());
             }
+            Activity::OffsetDeleted { .. } => {
+                self.is_stale = true;
+                self.say(at, LineKind::Topology, activity.to_string(), About::default());
+            }
             Activity::Refused { conn, refusal } => {
                 let actor = self.who(*conn);
                 if self.hidden.contains(conn) && actor != ActorId::YOU {

@@ -172,6 +172,7 @@ impl Member {
                 topic: topic.to_string().into(),
                 partition,
                 offset,
+                metadata: "".into(),
             })
             .collect();
         let generation = self.generation;

@@ -171,6 +171,7 @@ async fn commit(
             topic: fetched.topic.as_ref().into(),
             partition: fetched.partition,
             offset: fetched.next,
+            metadata: "".into(),
         })
         .collect();
     if offsets.is_empty() {

@@ -31,7 +31,10 @@ impl<L: Link> Flow<L> {
         if let Event::Opened { conn, .. } = event {
             self.projector.hide(*conn);
             self.projector.claim(*conn, ActorId::YOU);
-        } else if let Event::Done { tag } | Event::Published { tag, .. } = event {
+        } else if let Event::Done { tag }
+        | Event::Published { tag, .. }
+        | Event::OffsetsReset { tag, .. } = event
+        {
             match self.operator.asked.remove(tag) {
                 Some(Asked::Act(what)) => self.notice(false, what),
                 Some(Asked::Publish) => self.notice(false, "published".to_owned()),
@@ -111,6 +114,7 @@ impl<L: Link> Flow<L> {
                     topic: topic.clone().into(),
                     partition: *partition,
                     to: *to,
+                    dry_run: false,
                 };
                 self.operate(now, op, "the group's offsets were reset")
             }
