@@ -2,6 +2,7 @@
 //! simulation and its invariants. Everything here comes from a seed and runs on virtual time.
 
 pub mod answers;
+pub mod arbitrary;
 pub mod client;
 pub mod dice;
 pub mod digest;
