@@ -359,6 +359,44 @@ pub enum Activity<'a> {
         /// What was committed.
         from: Offset,
     },
+    /// A producer's transaction began.
+    TransactionBegan {
+        /// Whose.
+        producer: ProducerId,
+        /// In which of its lives.
+        epoch: ProducerEpoch,
+        /// Its transactional name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// When it is aborted, unless it ends before.
+        until: Time,
+    },
+    /// A producer's transaction ended.
+    TransactionEnded {
+        /// Whose.
+        producer: ProducerId,
+        /// Its transactional name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How.
+        end: TransactionEnd,
+        /// How many records it wrote, counted in each log.
+        records: u64,
+    },
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TransactionEnd {
+    /// Its producer committed it.
+    Committed,
+    /// Its producer aborted it.
+    Aborted,
+    /// It was open for too long, and aborted.
+    TimedOut,
+    /// Another took its producer's name, and it was aborted.
+    Fenced,
 }
 
 /// Why a member is no longer in its group.
@@ -380,6 +418,17 @@ struct Plural(u64, &'static str);
 impl fmt::Display for Plural {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+impl fmt::Display for TransactionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TransactionEnd::Committed => "is committed",
+            TransactionEnd::Aborted => "is aborted",
+            TransactionEnd::TimedOut => "was open for too long and is aborted",
+            TransactionEnd::Fenced => "is aborted, because another took the name",
+        })
     }
 }
 
@@ -577,6 +626,17 @@ impl fmt::Display for Activity<'_> {
                     "group {group} forgot that it had committed {from} of {topic}/{partition}"
                 )
             }
+            Activity::TransactionBegan { producer, epoch, name, until } => write!(
+                f,
+                "a transaction of {producer}{} begins, epoch {epoch}; it has to end until {until}",
+                Named(name)
+            ),
+            Activity::TransactionEnded { producer, name, end, records } => write!(
+                f,
+                "the transaction of {producer}{} {end}, with {}",
+                Named(name),
+                Plural(*records, "record")
+            ),
         }
     }
 }

@@ -40,10 +40,12 @@ mod consume;
 mod deadletter;
 mod declare;
 mod deliver;
+mod describe;
 mod evolve;
 mod inspect;
 mod membership;
 mod messages;
+mod pending;
 mod produce;
 mod publish;
 mod redrive;
@@ -51,6 +53,7 @@ mod route;
 mod settle;
 mod snapshot;
 mod stream;
+mod transact;
 
 use bindings::Bound;
 pub use check::Violation;
@@ -105,6 +108,8 @@ pub struct Broker {
     producers: Map<ProducerId, Producer>,
     producer_names: BTreeMap<String, ProducerId>,
     next_producer: ProducerId,
+    /// How many transactions are open.
+    transactions: usize,
     bindings: usize,
     /// Which exchanges have bindings that lead there.
     bound_to: BTreeMap<Leads, BTreeSet<String>>,
@@ -186,6 +191,7 @@ impl Broker {
             producers: Map::default(),
             producer_names: BTreeMap::new(),
             next_producer: ProducerId(1),
+            transactions: 0,
             bindings: 0,
             bound_to: BTreeMap::new(),
             bereft: Vec::new(),
@@ -442,6 +448,13 @@ impl Broker {
             Op::DeleteOffsets { group, topic, partition } => {
                 return self.delete_offsets((conn, tag), &group, (&topic, partition), out);
             }
+            Op::CommitInTransaction { producer, epoch, group, member, offsets } => {
+                let life = (producer, epoch);
+                self.commit_in_transaction(life, &group, member, &offsets, out)?;
+            }
+            Op::EndTransaction { producer, epoch, commit } => {
+                self.end_transaction((producer, epoch), commit, out)?;
+            }
         }
         self.tell(conn, Event::Done { tag }, out);
         Ok(())
@@ -465,6 +478,7 @@ impl Broker {
                 Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Producer(id) => self.producer_idle(id, timer, out),
+                Due::Transaction(id) => self.transaction_due(id, timer, out),
                 Due::Wait(wait) => {
                     // What became ready before its time was up is for it, however late this is.
                     self.deliver_woken(out);

@@ -372,6 +372,54 @@ pub enum Fact<'a> {
         /// Which partitions.
         partitions: Cow<'a, [u32]>,
     },
+    /// A group's offsets wait for a producer's transaction; it begins if none is open.
+    OffsetsPending {
+        /// When.
+        at: Time,
+        /// Whose transaction.
+        producer: ProducerId,
+        /// In which of its lives.
+        epoch: ProducerEpoch,
+        /// Which group.
+        group: GroupId,
+        /// What it will have committed.
+        #[serde(borrow)]
+        offsets: Cow<'a, [StoredCommit<'a>]>,
+    },
+    /// A producer's transaction ended, in all of its logs, queues and groups at once.
+    TransactionEnded {
+        /// When.
+        at: Time,
+        /// Whose.
+        producer: ProducerId,
+        /// The epoch in which its producer goes on: a higher one fences who had it open.
+        epoch: ProducerEpoch,
+        /// Committed; else aborted.
+        commit: bool,
+    },
+    /// Only in snapshots: a transaction is open.
+    TransactionOpen {
+        /// Whose.
+        producer: ProducerId,
+        /// Since when.
+        began: Time,
+        /// What it wrote.
+        #[serde(borrow)]
+        written: Cow<'a, [Written]>,
+    },
+    /// Only in snapshots: how a producer's last transaction ended.
+    TransactionOutcome {
+        /// Whose.
+        producer: ProducerId,
+        /// Committed; else aborted.
+        committed: bool,
+    },
+    /// Only in snapshots: what aborted transactions wrote.
+    Aborted {
+        /// Which runs.
+        #[serde(borrow)]
+        written: Cow<'a, [Written]>,
+    },
 }
 
 /// In what an exchange differs from the default. New ones go to the end.
@@ -384,6 +432,17 @@ pub enum ExchangeSetting<'a> {
     AutoDelete,
     /// Only exchanges route to it.
     Internal,
+}
+
+/// A run of records of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Where.
+    pub place: Place,
+    /// From which offset.
+    pub base: Offset,
+    /// How many.
+    pub count: u64,
 }
 
 /// A batch that is remembered, so that it is known if it is sent again.

@@ -107,14 +107,15 @@ mod set;
 mod time;
 mod timer;
 mod topic;
+mod transaction;
 mod view;
 mod work;
 
-pub use activity::{Activity, LeaveReason};
+pub use activity::{Activity, LeaveReason, TransactionEnd};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched, OffsetChange};
-pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit};
+pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Written};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     ProducerEpoch, ProducerId, QueueId, Tag, TopicId,
@@ -137,5 +138,6 @@ pub use time::{Span, Time};
 pub use view::{
     Attempt, AttemptEnd, BindingView, ConnectionView, ConsumerView, DeadlineReason, Death,
     DeathReason, ExchangeView, GroupPartitionView, GroupState, GroupSummary, GroupView, MemberView,
-    MessageState, MessageView, Overview, PartitionView, QueueView, TopicView, View,
+    MessageState, MessageView, Overview, PartitionView, ProducerView, QueueView, SequenceView,
+    TopicView, TransactionView, View, WriteView,
 };

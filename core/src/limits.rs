@@ -92,6 +92,14 @@ pub const PRODUCER_NAME_IDLE_MAX: Span = Span::from_secs(7 * 24 * 60 * 60);
 pub const TRANSACTION_TIMEOUT_DEFAULT: Span = Span::from_secs(60);
 /// The longest that a transaction may stay open (Kafka's `transaction.max.timeout.ms`).
 pub const TRANSACTION_TIMEOUT_MAX: Span = Span::from_secs(15 * 60);
+/// Producers that one `Inspect` shows.
+pub const PRODUCERS_SHOWN_MAX: usize = 256;
+/// Logs that one `Inspect` shows of what a transaction wrote.
+pub const WRITES_SHOWN_MAX: usize = 4_096;
+/// Runs of records that one fact of a snapshot names.
+pub const WRITTEN_PER_FACT_MAX: usize = 4_096;
+/// Offsets that one transaction commits.
+pub const TRANSACTION_OFFSETS_MAX: usize = 16_384;
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
@@ -104,6 +112,7 @@ const _: () = assert!(SESSION_TIMEOUT_DEFAULT.0 <= SESSION_TIMEOUT_MAX.0);
 const _: () = assert!(TRANSACTION_TIMEOUT_DEFAULT.0 <= TRANSACTION_TIMEOUT_MAX.0);
 const _: () = assert!(TRANSACTION_TIMEOUT_MAX.0 < PRODUCER_IDLE_MAX.0);
 const _: () = assert!(BATCH_RECORDS_MAX < SEQUENCE_MAX as usize);
+const _: () = assert!(TRANSACTION_OFFSETS_MAX >= COMMITS_PER_REQUEST_MAX);
 const _: () = assert!(VISIBILITY_DEFAULT.0 <= VISIBILITY_MAX.0);
 
 /// The bounds that whoever runs a broker may choose. Each is refused by its own name when reached.
@@ -140,6 +149,10 @@ pub struct Limits {
     pub prefetch_max: u32,
     /// Producers that number their batches.
     pub producers_max: u32,
+    /// Transactions that are open.
+    pub transactions_max: u32,
+    /// Records that one transaction writes, counted in each log: its end is one step.
+    pub transaction_records_max: u32,
 }
 
 impl Default for Limits {
@@ -160,6 +173,8 @@ impl Default for Limits {
             consumers_per_connection_max: 1_024,
             prefetch_max: 65_535,
             producers_max: 100_000,
+            transactions_max: 10_000,
+            transaction_records_max: 1_000_000,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A producer that numbers its batches, so that one that is sent again is stored once.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
@@ -15,6 +16,7 @@ use crate::refusal::{Code, Refusal};
 use crate::request::Sequenced;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
+use crate::transaction::Transaction;
 
 /// What has a count of its own: a partition that is published to by its number, as in Kafka. None:
 /// everything else.
@@ -35,6 +37,10 @@ pub(crate) struct Producer {
     /// Runs until it is idle for too long, and then perhaps on.
     pub(crate) timer: TimerId,
     pub(crate) lanes: Map<Lane, Numbers>,
+    /// What is open.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    /// Whether its last transaction in this life was committed.
+    pub(crate) ended: Option<bool>,
 }
 
 /// One count of a producer.
@@ -67,6 +73,7 @@ impl Producer {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.lanes = Map::default();
+            self.ended = None;
         }
     }
 
@@ -160,6 +167,8 @@ mod tests {
             seen: Time::ZERO,
             timer: TimerId::NONE,
             lanes: Map::default(),
+            transaction: None,
+            ended: None,
         }
     }
 

@@ -408,6 +408,35 @@ pub enum Op<'a> {
         #[serde(default)]
         partition: Option<u32>,
     },
+    /// Commits a group's offsets in a producer's transaction, which it begins if none is open: the
+    /// group has them when the transaction commits (Kafka's `TxnOffsetCommit`). `Done`.
+    CommitInTransaction {
+        /// Whose transaction.
+        producer: ProducerId,
+        /// In which of its lives.
+        epoch: ProducerEpoch,
+        /// Which group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member that read what was committed, perhaps of another connection, and its
+        /// generation: both have to be valid, as in Kafka since KIP-447. None: only the producer's
+        /// epoch is looked at, and a group that there is not is made.
+        #[serde(default)]
+        member: Option<(MemberId, Generation)>,
+        /// What to commit.
+        #[serde(borrow)]
+        offsets: Cow<'a, [CommitOffset<'a>]>,
+    },
+    /// Ends a producer's transaction: all of it is seen, or nothing. The same again is `Done`, as
+    /// long as no other has begun. `Done`.
+    EndTransaction {
+        /// Whose.
+        producer: ProducerId,
+        /// In which of its lives.
+        epoch: ProducerEpoch,
+        /// Commit; else abort.
+        commit: bool,
+    },
 }
 
 impl<'a> Op<'a> {
@@ -714,4 +743,9 @@ pub enum Inspect<'a> {
         /// At most this many, at least 1.
         groups_max: u32,
     },
+    /// Producers that number their batches, from this number on, and their open transactions: at
+    /// most [`crate::limits::PRODUCERS_SHOWN_MAX`].
+    Producers(ProducerId),
+    /// One producer, with all of its numbers and what its transaction wrote.
+    Producer(ProducerId),
 }

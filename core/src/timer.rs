@@ -38,6 +38,8 @@ pub(crate) enum Due {
     Wait(u64),
     /// This producer may have been idle for too long.
     Producer(ProducerId),
+    /// This producer's transaction was open for too long.
+    Transaction(ProducerId),
 }
 
 impl Due {
@@ -49,6 +51,7 @@ impl Due {
             Due::Session(_) => DeadlineReason::SessionEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Producer(_) => DeadlineReason::ProducerIdle,
+            Due::Transaction(_) => DeadlineReason::TransactionEnds,
         }
     }
 }

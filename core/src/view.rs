@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, QueueId, TopicId,
+    ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, Place, ProducerEpoch,
+    ProducerId, QueueId, TopicId,
 };
 use crate::policy::QueuePolicy;
 use crate::record::RawRecord;
 use crate::request::{Assignor, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// An answer to an `Inspect` or a `Peek`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub enum View<'a> {
     Exchange(ExchangeView),
     /// A page of groups.
     Groups(Vec<GroupSummary>),
+    /// Producers that number their batches.
+    Producers(Vec<ProducerView>),
 }
 
 /// Everything but the messages.
@@ -74,6 +77,8 @@ pub enum DeadlineReason {
     ProducerIdle,
     /// A message is too old to be delivered.
     MessageExpires,
+    /// A transaction was open for long enough.
+    TransactionEnds,
 }
 
 /// An exchange.
@@ -174,6 +179,72 @@ pub struct PartitionView {
     pub end: Offset,
     /// Bytes of its records.
     pub bytes: u64,
+}
+
+/// A producer that numbers its batches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProducerView {
+    /// Its number.
+    pub id: ProducerId,
+    /// Its transactional name.
+    pub name: Option<String>,
+    /// In which of its lives it is.
+    pub epoch: ProducerEpoch,
+    /// How long its transactions may stay open.
+    pub timeout: Span,
+    /// When it was last heard of.
+    pub seen: Time,
+    /// When it is forgotten, if nothing more is heard of it.
+    pub forgotten_at: Time,
+    /// How far it has numbered what it publishes; only where one producer is asked for.
+    pub sequences: Vec<SequenceView>,
+    /// What it has open.
+    pub transaction: Option<TransactionView>,
+}
+
+/// How far a producer has numbered what it publishes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SequenceView {
+    /// To a partition of this topic that it names. None: to everything else.
+    pub topic: Option<String>,
+    /// Which partition.
+    pub partition: Option<u32>,
+    /// The number that comes next.
+    pub next: u32,
+}
+
+/// An open transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionView {
+    /// Since when.
+    pub began: Time,
+    /// When it is aborted, unless it ends before.
+    pub until: Time,
+    /// How many records it wrote, counted in each log.
+    pub records: u64,
+    /// Into how many logs.
+    pub logs: u32,
+    /// How many offsets it commits.
+    pub offsets: u32,
+    /// What it wrote, log by log; only where one producer is asked for.
+    pub writes: Vec<WriteView>,
+}
+
+/// What a transaction wrote into one log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteView {
+    /// Where.
+    pub place: Place,
+    /// The queue's or the topic's name.
+    pub name: String,
+    /// The first offset.
+    pub first: Offset,
+    /// How many records.
+    pub records: u64,
 }
 
 /// A consumer group.

@@ -377,6 +377,13 @@ impl Work {
         }
     }
 
+    /// A message came in a transaction that is open.
+    pub(crate) fn hold(&mut self, offset: Offset, clock: &mut Clock<'_>) {
+        self.leave(offset, clock);
+        self.slot_mut(offset).state = State::Held;
+        self.held += 1;
+    }
+
     /// The transaction of a held message committed.
     pub(crate) fn commit(&mut self, offset: Offset, clock: &mut Clock<'_>) {
         assert!(self.state(offset) == State::Held, "only what is held is committed");

@@ -121,7 +121,9 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::CommitGroup { .. }
         | Op::DeleteGroup { .. }
         | Op::Watch { .. }
-        | Op::AlterQueue { .. } => "Done",
+        | Op::AlterQueue { .. }
+        | Op::CommitInTransaction { .. }
+        | Op::EndTransaction { .. } => "Done",
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Client {
     pub producers: BTreeMap<ProducerId, Numbering>,
     /// Numbered batches that it does not know to be stored.
     numbered: BTreeMap<Tag, (Sequenced, Option<(String, u32)>)>,
+    /// Whether a producer that was asked for has a name.
+    initialised: BTreeMap<Tag, bool>,
     /// Which member a poll was for.
     polls: BTreeMap<Tag, MemberId>,
 }
@@ -30,6 +32,10 @@ pub struct Client {
 pub struct Numbering {
     /// Its epoch.
     pub epoch: ProducerEpoch,
+    /// Whether it has a transactional name.
+    pub is_named: bool,
+    /// Whether it believes that it has a transaction open.
+    pub is_open: bool,
     /// The next number for a partition that is named, and for everything else.
     pub next: BTreeMap<Option<(String, u32)>, u32>,
     /// What it published last.
@@ -70,8 +76,9 @@ impl Client {
                 self.not_published(*tag, refusal.code);
             }
             Event::Published { tag, .. } => drop(self.numbered.remove(tag)),
-            Event::ProducerReady { producer, epoch, .. } => {
-                let numbering = Numbering { epoch: *epoch, ..Numbering::default() };
+            Event::ProducerReady { tag, producer, epoch } => {
+                let is_named = self.initialised.remove(tag).unwrap_or_default();
+                let numbering = Numbering { epoch: *epoch, is_named, ..Numbering::default() };
                 self.producers.insert(*producer, numbering);
             }
             Event::Opened { .. }
@@ -86,10 +93,18 @@ impl Client {
         }
     }
 
-    /// Remembers a numbered batch that is sent now.
+    /// Remembers what a producer asks now.
     pub fn publishes(&mut self, tag: Tag, op: &Op<'static>) {
-        let Op::Publish { to, records, by: Some(by), .. } = op else { return };
+        if let Op::InitProducer { name, .. } = op {
+            self.initialised.insert(tag, name.is_some());
+        } else if let Op::EndTransaction { producer, .. } = op
+            && let Some(numbering) = self.producers.get_mut(producer)
+        {
+            numbering.is_open = false;
+        }
+        let Op::Publish { to, records, by: Some(by), transactional, .. } = op else { return };
         let Some(numbering) = self.producers.get_mut(&by.producer) else { return };
+        numbering.is_open |= transactional;
         let lane = match to {
             Target::Topic { name, partition: Some(partition) } => {
                 Some((name.clone().into_owned(), *partition))

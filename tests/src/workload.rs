@@ -109,6 +109,8 @@ impl Workload {
                 consumers_per_connection_max: 3,
                 prefetch_max: 4,
                 producers_max: 2,
+                transactions_max: 1,
+                transaction_records_max: 8,
             };
         }
         Config { seed, limits }

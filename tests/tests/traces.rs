@@ -133,6 +133,11 @@ traces! {
     a_reset_can_be_tried_first
     a_group_without_members_commits_for_itself
     groups_are_listed_and_their_offsets_deleted
+    messages_of_a_transaction_wait_for_its_end
+    a_transaction_has_its_time
+    transactions_have_rules
+    transactions_have_limits
+    offsets_are_committed_in_a_transaction
 }
 
 #[test]

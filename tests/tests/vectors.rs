@@ -94,7 +94,8 @@ variants! {
     OPS Op: DeclareExchange DeleteExchange DeclareQueue DeleteQueue PurgeQueue CreateTopic
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
-        AlterQueue InitProducer CommitGroup DeleteOffsets;
+        AlterQueue InitProducer CommitGroup DeleteOffsets
+        CommitInTransaction EndTransaction;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset;
@@ -102,12 +103,15 @@ variants! {
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
         QueueAltered ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom
-        RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted;
+        RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
+        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
-        Unrouted OffsetDeleted;
-    VIEWS View: Overview Queue Topic Group Messages Exchange Groups;
+        Unrouted OffsetDeleted
+        TransactionBegan TransactionEnded;
+    VIEWS View: Overview Queue Topic Group Messages Exchange Groups
+        Producers;
 }
 
 #[test]

@@ -20,7 +20,8 @@ export interface CoreConfig {
 }
 export interface Deadline {
     at: bigint;
-    reason: "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds" | "producerIdle";
+    reason: "leaseEnds" | "delayEnds" | "sessionEnds" | "waitEnds" | "producerIdle"
+        | "transactionEnds";
 }
 export interface Told {
     conn: bigint;

@@ -50,6 +50,7 @@ impl Broker {
         self.check_waits()?;
         self.check_producers()?;
         self.check_bindings()?;
+        self.check_transactions()?;
         self.check_totals()
     }
 
@@ -184,7 +185,7 @@ impl Broker {
         let timed = self.queues.values().map(|queue| queue.work.timers());
         let sessions = self.groups.values().flat_map(|group| group.members.values());
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
-        let idle = self.producers.len();
+        let idle = self.producers.len() + self.transactions;
         let due = timed.sum::<usize>() + sessions + self.waits.len() + idle;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())

@@ -83,7 +83,7 @@ impl Broker {
         offsets.iter().map(commit).collect()
     }
 
-    fn in_log(&self, commit: &StoredCommit<'_>) -> Result<(), Refused> {
+    pub(super) fn in_log(&self, commit: &StoredCommit<'_>) -> Result<(), Refused> {
         let log = &self.topics[&commit.topic].partitions[commit.partition as usize];
         if commit.offset <= log.end() {
             return Ok(());

@@ -7,7 +7,7 @@ use super::{Broker, Violation};
 use crate::exchange::Leads;
 use crate::fact::{Fact, StoredCommit};
 use crate::group::Group;
-use crate::id::{GroupId, QueueId, TopicId};
+use crate::id::{GroupId, Place, QueueId, TopicId};
 use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
 use crate::policy::QueuePolicy;
@@ -86,6 +86,7 @@ impl Broker {
             Fact::GroupDeleted { id } => {
                 let group = self.groups.remove(&id).ok_or_else(|| broken("group"))?;
                 self.group_names.remove(&group.name);
+                self.forget_commits(|group, _| group == id);
             }
             Fact::LogStarts { place, next } => self.log_starts(place, next)?,
             Fact::NumbersFrom { queue, topic, group } => {
@@ -111,11 +112,11 @@ impl Broker {
                 lane,
                 sequence,
                 count,
-                transactional: _,
+                transactional,
                 batches,
             } => {
                 let by = Sequenced { producer, epoch, sequence };
-                self.produced(&Produced { at, by, lane, count }, &batches)?;
+                self.produced(&Produced { at, by, lane, count, transactional }, &batches)?;
             }
             Fact::ProducerExpired { id } => self.producer_expired(id)?,
             Fact::ProducerSequence { producer, lane, next, batches } => {
@@ -131,6 +132,19 @@ impl Broker {
                 let group = self.group(group)?;
                 partitions.iter().for_each(|p| drop(group.committed.remove(&(topic, *p))));
             }
+            Fact::OffsetsPending { at, producer, group, offsets, epoch: _ } => {
+                self.offsets_pending((producer, at), group, &offsets)?;
+            }
+            Fact::TransactionEnded { at, producer, epoch, commit } => {
+                self.transaction_ended((producer, epoch), at, commit)?;
+            }
+            Fact::TransactionOpen { producer, began, written } => {
+                self.transaction_open(producer, began, &written)?;
+            }
+            Fact::TransactionOutcome { producer, committed } => {
+                self.producer(producer)?.ended = Some(committed);
+            }
+            Fact::Aborted { written } => self.aborted(&written)?,
         }
         Ok(())
     }
@@ -140,7 +154,7 @@ impl Broker {
         self.now = self.now.max(at);
     }
 
-    fn group(&mut self, id: GroupId) -> Result<&mut Group, Violation> {
+    pub(super) fn group(&mut self, id: GroupId) -> Result<&mut Group, Violation> {
         self.groups.get_mut(&id).ok_or_else(|| broken(&format!("group {id}")))
     }
 
@@ -150,6 +164,7 @@ impl Broker {
         self.stored_bytes -= queue.own_bytes();
         queue.work.stop_timers(&mut self.timers);
         self.woken.retain(|woken| *woken != id);
+        self.forget_writes(|place| place == Place::Queue(id));
         self.unbind_all(&Leads::Queue(id));
         Ok(())
     }
@@ -169,6 +184,8 @@ impl Broker {
         for producer in self.producers.values_mut() {
             producer.lanes.retain(|lane, _| lane.is_none_or(|(topic, _)| topic != id));
         }
+        self.forget_writes(|place| matches!(place, Place::Partition(topic, _) if topic == id));
+        self.forget_commits(|_, topic| topic == id);
         self.unbind_all(&Leads::Topic(id));
         Ok(())
     }

@@ -54,6 +54,8 @@ impl Broker {
                 let page = self.group_names.range::<str, _>(from).take(*groups_max as usize);
                 View::Groups(page.map(|(_, id)| group_summary(&self.groups[id])).collect())
             }
+            Inspect::Producers(from) => View::Producers(self.producers_view(*from)),
+            Inspect::Producer(id) => View::Producers(alloc::vec![self.producer_described(*id)?]),
         };
         self.tell(conn, Event::Inspected { tag, view }, out);
         Ok(())

@@ -63,7 +63,7 @@ impl Broker {
     }
 
     /// The parts of work groups that work on a partition.
-    fn parts_on(&self, topic: TopicId, partition: u32) -> Set<QueueId> {
+    pub(super) fn parts_on(&self, topic: TopicId, partition: u32) -> Set<QueueId> {
         self.topics[&topic].workers.get(&partition).cloned().unwrap_or_default()
     }
 

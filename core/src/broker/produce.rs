@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::check::hold;
 use super::evolve::{Evolved, broken};
 use super::{Broker, Refused, shown, span_within, valid_name};
-use crate::activity::Activity;
+use crate::activity::{Activity, TransactionEnd};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::{Fact, Numbered, Stored};
@@ -37,6 +37,7 @@ pub(super) struct Produced {
     pub(super) by: Sequenced,
     pub(super) lane: Lane,
     pub(super) count: u32,
+    pub(super) transactional: bool,
 }
 
 impl Broker {
@@ -111,6 +112,9 @@ impl Broker {
             }
         }
         let next = ProducerEpoch(producer.epoch.0 + 1);
+        if producer.transaction.is_some() {
+            self.finish(id, next, TransactionEnd::Fenced, out);
+        }
         if next.0 <= PRODUCER_EPOCH_MAX {
             return Ok((id, Some(next)));
         }
@@ -189,11 +193,9 @@ impl Broker {
             return;
         }
         producer.timer = TimerId::NONE;
-        self.note(out, || Activity::ProducerExpired {
-            producer: id,
-            name: self.producers[&id].name.clone().unwrap_or_default().into(),
-        });
+        let name = producer.name.clone().unwrap_or_default();
         self.record(Fact::ProducerExpired { id }, out);
+        self.note(out, || Activity::ProducerExpired { producer: id, name: name.into() });
     }
 
     pub(super) fn producer_initialised(
@@ -234,6 +236,8 @@ impl Broker {
             seen: at,
             timer: TimerId::NONE,
             lanes: Map::default(),
+            transaction: None,
+            ended: None,
         };
         producer.timer = self.timers.start(producer.forgotten_at(), Due::Producer(id));
         self.producers.insert(id, producer);
@@ -241,7 +245,7 @@ impl Broker {
     }
 
     pub(super) fn produced(&mut self, what: &Produced, batches: &[Stored<'_>]) -> Evolved {
-        let Produced { at, by, lane, count } = *what;
+        let Produced { at, by, lane, count, transactional } = *what;
         self.saw(at);
         batches.iter().try_for_each(|batch| self.stored(at, batch))?;
         let producer = self.producer(by.producer)?;
@@ -253,13 +257,16 @@ impl Broker {
         }
         let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied()).collect();
         numbers.push(Numbered { sequence: by.sequence, count, appends });
-        Ok(())
+        if transactional { self.wrote(by.producer, at, batches) } else { Ok(()) }
     }
 
     pub(super) fn producer_expired(&mut self, id: ProducerId) -> Evolved {
         let producer = self.producers.remove(&id).ok_or_else(|| broken(&format!("{id}")))?;
         if let Some(name) = &producer.name {
             self.producer_names.remove(name);
+        }
+        if producer.transaction.is_some() {
+            return Err(broken(&format!("{id}, whose transaction is open")));
         }
         self.timers.stop(producer.timer);
         Ok(())
@@ -280,7 +287,7 @@ impl Broker {
         Ok(())
     }
 
-    fn producer(&mut self, id: ProducerId) -> Result<&mut Producer, super::Violation> {
+    pub(super) fn producer(&mut self, id: ProducerId) -> Result<&mut Producer, super::Violation> {
         self.producers.get_mut(&id).ok_or_else(|| broken(&format!("{id}")))
     }
 
@@ -304,7 +311,9 @@ impl Broker {
                     batches: batches.into(),
                 });
             }
+            self.put_transaction(producer, put);
         }
+        self.put_aborted(put);
         if self.next_producer > ProducerId(1) {
             put(Fact::ProducersFrom { next: self.next_producer });
         }

@@ -40,18 +40,22 @@ impl Broker {
         records: &Records<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        if transactional {
-            return Err(
-                Code::InvalidTransaction.because("a transaction needs a producer with a name")
-            );
-        }
         let numbered = match by.map(|by| self.ordered(to, by, records.count())).transpose()? {
             Some(Ordered::Stored(by, appends)) => {
                 let batch = (by, records.count());
                 self.published_before((conn, tag), confirm, batch, &appends, out);
                 return Ok(());
             }
-            Some(Ordered::Next(lane, by)) => Some((lane, by)),
+            Some(Ordered::Next(lane, by)) => {
+                self.may_publish_in((by.producer, by.epoch), transactional)?;
+                Some((lane, by))
+            }
+            None if transactional => {
+                return Err(Code::InvalidTransaction.because(
+                    "a publish in a transaction says whose it is: give it its producer, epoch and \
+                     sequence",
+                ));
+            }
             None => None,
         };
         self.check_size(records)?;
@@ -65,8 +69,11 @@ impl Broker {
                  publish smaller batches"
             )));
         }
-        if numbered.is_some() {
+        if let Some((_, by)) = &numbered {
             self.may_remember(&batches)?;
+            if transactional {
+                self.may_hold(by.producer, &batches)?;
+            }
         }
         if confirm && planted(Planted::ConfirmBeforeFact) {
             let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
@@ -88,7 +95,11 @@ impl Broker {
                     transactional,
                     batches: Cow::Borrowed(&batches),
                 };
+                let begins = transactional && self.is_idle(producer);
                 self.record(fact, out);
+                if begins {
+                    self.note_begin(producer, out);
+                }
             }
         }
         let via = match to {

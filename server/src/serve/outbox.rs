@@ -264,7 +264,12 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::ProducerSequence { .. }
         | Fact::ProducersFrom { .. }
         | Fact::OffsetsCommitted { .. }
-        | Fact::OffsetsDeleted { .. } => {}
+        | Fact::OffsetsDeleted { .. }
+        | Fact::OffsetsPending { .. }
+        | Fact::TransactionEnded { .. }
+        | Fact::TransactionOpen { .. }
+        | Fact::TransactionOutcome { .. }
+        | Fact::Aborted { .. } => {}
     }
 }
 

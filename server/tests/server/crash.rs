@@ -230,7 +230,8 @@ async fn queue_end(client: &mut Client, queue: &'static str) -> u64 {
         | View::Group(_)
         | View::Messages(_)
         | View::Exchange(_)
-        | View::Groups(_) => panic!("another view was asked for"),
+        | View::Groups(_)
+        | View::Producers(_) => panic!("another view was asked for"),
     });
     end.await.expect("the server is there")
 }

@@ -85,6 +85,8 @@ fn config<'t>(words: impl Iterator<Item = &'t str>) -> Result<Command<'t>, Strin
             "consumers_per_connection_max" => limits.consumers_per_connection_max = value,
             "prefetch_max" => limits.prefetch_max = value,
             "producers_max" => limits.producers_max = value,
+            "transactions_max" => limits.transactions_max = value,
+            "transaction_records_max" => limits.transaction_records_max = value,
             _ => return Err(format!("there is no limit {name:?}")),
         }
     }

@@ -3,7 +3,8 @@
 use fanlight_core::{
     Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
     GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
-    Overview, QueuePolicy, QueueView, Stored, StoredCommit, Time, TopicView, View, WantedHeader,
+    Overview, Place, ProducerView, QueuePolicy, QueueView, Stored, StoredCommit, Time, TopicView,
+    View, WantedHeader,
 };
 
 use super::names::Names;
@@ -141,11 +142,28 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             shown_stored(batches, names)
         ),
         Fact::ProducerExpired { id } => format!("producer-expired {id}"),
+        Fact::OffsetsPending { producer, epoch, group, offsets, at: _ } => format!(
+            "offsets-pending of {producer} epoch={epoch} for {}: {}",
+            names.group(*group),
+            list(offsets.iter().map(|commit| format!(
+                "{}/{}={}",
+                names.topic(commit.topic),
+                commit.partition,
+                commit.offset
+            )))
+        ),
+        Fact::TransactionEnded { producer, epoch, commit, at: _ } => format!(
+            "transaction-ended of {producer} epoch={epoch} {}",
+            if *commit { "committed" } else { "aborted" }
+        ),
         Fact::LogStarts { .. }
         | Fact::NumbersFrom { .. }
         | Fact::MessageState { .. }
         | Fact::ProducerSequence { .. }
-        | Fact::ProducersFrom { .. } => {
+        | Fact::ProducersFrom { .. }
+        | Fact::TransactionOpen { .. }
+        | Fact::TransactionOutcome { .. }
+        | Fact::Aborted { .. } => {
             format!("only in snapshots: {fact:?}")
         }
     }
@@ -273,6 +291,7 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
         View::Exchange(exchange) => shown_exchange(exchange),
         View::Groups(groups) => groups.iter().map(shown_summary).collect(),
         View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
+        View::Producers(producers) => producers.iter().flat_map(shown_producer).collect(),
     }
 }
 
@@ -400,6 +419,39 @@ fn shown_message(message: &MessageView<'_>) -> Vec<String> {
             time(death.appended_at)
         ));
         lines.extend(death.attempts.iter().map(|attempt| format!("  {}", shown_attempt(attempt))));
+    }
+    lines
+}
+
+fn shown_producer(producer: &ProducerView) -> Vec<String> {
+    let ProducerView { id, name, epoch, seen, forgotten_at, .. } = producer;
+    let mut lines = vec![format!(
+        "{id}{} epoch={epoch} seen={} forgotten-at={}",
+        name.iter().map(|name| format!(" {name}")).collect::<String>(),
+        time(*seen),
+        time(*forgotten_at)
+    )];
+    lines.extend(producer.sequences.iter().map(|sequence| {
+        let partition = sequence.topic.iter().zip(sequence.partition);
+        let partition = partition.map(|(topic, partition)| format!(" of {topic}/{partition}"));
+        format!("  next{} is {}", partition.collect::<String>(), sequence.next)
+    }));
+    if let Some(open) = &producer.transaction {
+        lines.push(format!(
+            "  transaction began={} until={} records={} logs={} offsets={}",
+            time(open.began),
+            time(open.until),
+            open.records,
+            open.logs,
+            open.offsets
+        ));
+        lines.extend(open.writes.iter().map(|write| {
+            let partition = match write.place {
+                Place::Queue(_) => String::new(),
+                Place::Partition(_, partition) => format!("/{partition}"),
+            };
+            format!("    {}{partition}@{}: {}", write.name, write.first, write.records)
+        }));
     }
     lines
 }

@@ -213,7 +213,15 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
         let after = words.take("after").unwrap_or_default().into();
         return Ok(Inspect::Groups { after, groups_max });
     }
-    words.next("overview, queue=, topic=, group=, groups= or exchange=").map(|_| Inspect::Overview)
+    if let Some(from) = words.number("producers")? {
+        return Ok(Inspect::Producers(ProducerId(from)));
+    }
+    if let Some(id) = words.number("producer")? {
+        return Ok(Inspect::Producer(ProducerId(id)));
+    }
+    words
+        .next("overview, queue=, topic=, group=, groups=, exchange=, producers= or producer=")
+        .map(|_| Inspect::Overview)
 }
 
 fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option<Op<'t>>> {
@@ -326,6 +334,26 @@ fn producers<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             current: words.take("current").map(producer).transpose()?,
             name: words.plain.next().map(Cow::from),
         },
+        "commit-in-transaction" => {
+            let (producer, epoch) = producer(words.next("producer-1/0")?)?;
+            let group = words.name("the group")?;
+            let generation = words.number("generation")?.map(Generation);
+            let member = match generation {
+                Some(generation) => Some((MemberId(words.id("member-")?), generation)),
+                None => None,
+            };
+            let offsets = offsets(words)?;
+            Op::CommitInTransaction { producer, epoch, group, member, offsets }
+        }
+        "end-transaction" => {
+            let (producer, epoch) = producer(words.next("producer-1/0")?)?;
+            let commit = match words.next("commit or abort")? {
+                "commit" => true,
+                "abort" => false,
+                other => return Err(format!("{other:?}: commit or abort")),
+            };
+            Op::EndTransaction { producer, epoch, commit }
+        }
         _ => return Ok(None),
     }))
 }

@@ -102,7 +102,7 @@ impl Workload {
     }
 
     /// A member of this client; sometimes another's.
-    fn member(&mut self, conn: ConnId) -> (MemberId, Reader) {
+    pub(super) fn member(&mut self, conn: ConnId) -> (MemberId, Reader) {
         let conn = if self.dice.percent(3) { self.any_conn() } else { conn };
         let members = &self.clients[&conn].members;
         let members: Vec<_> = members.iter().map(|(id, reader)| (*id, reader.clone())).collect();

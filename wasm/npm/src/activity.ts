@@ -64,6 +64,15 @@ export interface Happenings {
     deduplicated: { producer: bigint; sequence: number; count: number; conn: bigint };
     /** A producer was forgotten: nothing was heard of it for long. */
     producerExpired: { producer: bigint; name: string };
+    /** A producer's transaction began. */
+    transactionBegan: { producer: bigint; epoch: number; name: string; until: bigint };
+    /** A producer's transaction ended. */
+    transactionEnded: {
+        producer: bigint;
+        name: string;
+        end: "committed" | "aborted" | "timedOut" | "fenced";
+        records: bigint;
+    };
 }
 
 interface Published {

@@ -38,6 +38,10 @@ export interface Limits {
     prefetchMax: number;
     /** Producers that number their batches. */
     producersMax: number;
+    /** Transactions that are open. */
+    transactionsMax: number;
+    /** Records that one transaction writes, counted in each log. */
+    transactionRecordsMax: number;
 }
 
 /** How to open a broker. Every part may be left out. */

@@ -112,6 +112,25 @@ export interface WireView {
     topic?: WireTopicView;
     group?: WireGroupView;
     messages?: WireMessageView[];
+    producers?: WireProducerView[];
+}
+
+export interface WireProducerView {
+    id: bigint;
+    name?: string;
+    epoch: number;
+    timeout: bigint;
+    seen: bigint;
+    forgottenAt: bigint;
+    sequences: { topic?: string; partition?: number; next: number }[];
+    transaction?: {
+        began: bigint;
+        until: bigint;
+        records: bigint;
+        logs: number;
+        offsets: number;
+        writes: { place: WireAppend["place"]; name: string; first: bigint; records: bigint }[];
+    };
 }
 
 export interface WireOverview {
@@ -131,7 +150,8 @@ export type WireDeadlineReason =
     | "delayEnds"
     | "sessionEnds"
     | "waitEnds"
-    | "producerIdle";
+    | "producerIdle"
+    | "transactionEnds";
 
 export interface WireExchangeView {
     name: string;

@@ -290,7 +290,9 @@ impl Projector {
             }
             Activity::ProducerReady { .. }
             | Activity::Deduplicated { .. }
-            | Activity::ProducerExpired { .. } => {
+            | Activity::ProducerExpired { .. }
+            | Activity::TransactionBegan { .. }
+            | Activity::TransactionEnded { .. } => {
                 self.say(at, LineKind::Client, activity.to_string(), About::default());
             }
             Activity::Unrouted { conn, .. } => {
