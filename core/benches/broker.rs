@@ -78,7 +78,12 @@ fn through_a_queue(c: &mut Criterion) {
                 let (name, policy) = ("jobs".into(), QueuePolicy::default());
                 bench.apply(request(Op::DeclareQueue { name, policy }));
                 let (queue, visibility) = ("jobs".into(), None);
-                bench.apply(request(Op::Consume { queue, prefetch: 1024, visibility }));
+                bench.apply(request(Op::Consume {
+                    queue,
+                    prefetch: 1024,
+                    visibility,
+                    auto_ack: false,
+                }));
                 let records = batch(count, bytes);
                 b.iter(|| {
                     bench.publish(Target::Queue { name: "jobs".into() }, &records);

@@ -157,15 +157,15 @@ pub enum Activity<'a> {
         /// Its offset there.
         to_offset: Offset,
     },
-    /// A message was rejected or expired where there is no dead-letter queue, and is gone.
+    /// A message died where no queue keeps the dead, and is gone.
     Dropped {
         /// The queue.
         #[serde(borrow)]
         queue: Cow<'a, str>,
         /// The message.
         offset: Offset,
-        /// Whether because it was not delivered in time.
-        expired: bool,
+        /// Why.
+        reason: DeathReason,
     },
     /// A message was moved out of a dead-letter queue.
     Redriven {
@@ -383,6 +383,14 @@ pub enum Activity<'a> {
         /// How many records it wrote, counted in each log.
         records: u64,
     },
+    /// A consumer takes over where only one is active.
+    ConsumerActive {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Which one.
+        consumer: ConsumerId,
+    },
 }
 
 /// How a transaction ended.
@@ -468,7 +476,8 @@ impl fmt::Display for DeathReason {
         f.write_str(match self {
             DeathReason::DeliveriesExhausted => "it reached its maximum of deliveries",
             DeathReason::Rejected => "a consumer rejected it",
-            DeathReason::Expired => "expired",
+            DeathReason::Expired => "it expired",
+            DeathReason::MaxLength => "its queue held more than it may",
         })
     }
 }
@@ -532,12 +541,15 @@ impl fmt::Display for Activity<'_> {
                 "{queue}@{offset} died after {}: {reason}; it lies in {to}@{to_offset}",
                 Plural(u64::from(*attempts), "attempt")
             ),
-            Activity::Dropped { queue, offset, expired } => {
-                let why = if *expired { "expired" } else { "was rejected" };
-                write!(
-                    f,
-                    "{queue}@{offset} {why} and was dropped: {queue} has no dead-letter queue"
-                )
+            Activity::Dropped { queue, offset, reason: DeathReason::MaxLength } => {
+                write!(f, "{queue}@{offset} was dropped: {queue} held more than it may")
+            }
+            Activity::Dropped { queue, offset, reason } => write!(
+                f,
+                "{queue}@{offset} was dropped: {reason}, and {queue} has no dead-letter queue"
+            ),
+            Activity::ConsumerActive { queue, consumer } => {
+                write!(f, "{consumer} is the active consumer of {queue} now")
             }
             Activity::Purged { queue, base, count: 1 } => write!(f, "{queue}@{base} was purged"),
             Activity::Purged { queue, base, count } => {

@@ -49,10 +49,12 @@ mod pending;
 mod produce;
 mod publish;
 mod redrive;
+mod room;
 mod route;
 mod settle;
 mod snapshot;
 mod stream;
+mod tend;
 mod transact;
 
 use bindings::Bound;
@@ -127,6 +129,8 @@ pub struct Broker {
     due: Vec<(TimerId, Due)>,
     /// Queues that may have something to hand out: a message became ready, or credit came back.
     woken: Vec<QueueId>,
+    /// Messages that were settled automatically during this input.
+    automatic: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -137,6 +141,14 @@ struct Conn {
     waits: Set<u64>,
     /// Queues of which it may hold leases.
     queues: Set<QueueId>,
+    /// Queues that are its alone.
+    exclusive: Set<QueueId>,
+    /// Unsettled deliveries that its consumers may have together; zero: no bound.
+    prefetch: u32,
+    /// Those that they have.
+    outstanding: u32,
+    /// Consumers that have credit of their own, and wait for the connection's.
+    blocked: Set<ConsumerId>,
 }
 
 #[derive(Clone, Debug)]
@@ -149,6 +161,8 @@ struct Consumer {
     prefetch: u32,
     outstanding: u32,
     visibility: Option<Span>,
+    /// Whether what it gets is settled before it is told.
+    auto_ack: bool,
 }
 
 /// A request that is answered later.
@@ -160,9 +174,17 @@ struct Wait {
     what: Awaits,
 }
 
+/// What a receive asks for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    messages_max: u32,
+    visibility: Option<Span>,
+    auto_ack: bool,
+}
+
 #[derive(Clone, Debug)]
 enum Awaits {
-    Message { queues: Vec<QueueId>, messages_max: u32, visibility: Option<Span> },
+    Message { queues: Vec<QueueId>, asked: Asked },
     Record { group: GroupId, member: MemberId, records_max: u32 },
 }
 
@@ -204,6 +226,7 @@ impl Broker {
             last_number: 0,
             due: Vec::new(),
             woken: Vec::new(),
+            automatic: 0,
         }
     }
 
@@ -217,6 +240,7 @@ impl Broker {
     pub fn apply(&mut self, now: Time, input: Input<'_>, out: &mut impl Sink) {
         let out: &mut dyn Sink = out;
         self.now = self.now.max(now);
+        self.automatic = 0;
         if !self.started {
             let stays = planted(Planted::EpochStays) && self.epoch > Epoch(0);
             self.record(Fact::Started { epoch: Epoch(self.epoch.0 + u32::from(!stays)) }, out);
@@ -225,6 +249,7 @@ impl Broker {
             for queue in core::mem::take(&mut self.woken) {
                 self.queue_mut(queue).woken = false;
             }
+            self.begin_tending();
         }
         self.expire(out);
         match input {
@@ -378,28 +403,31 @@ impl Broker {
             Op::DeleteExchange { name, if_unused } => {
                 self.delete_exchange(&name, if_unused, out)?
             }
-            Op::DeclareQueue { name, policy } => self.declare_queue(&name, policy, out)?,
-            Op::DeleteQueue { name } => self.delete_queue(&name, out)?,
+            Op::DeclareQueue { name, policy } => self.declare_queue(conn, &name, policy, out)?,
+            Op::DeleteQueue { name, if_empty, if_unused } => {
+                self.delete_queue(conn, &name, (if_empty, if_unused), out)?;
+            }
             Op::PurgeQueue { name } => return self.purge_queue(conn, tag, &name, out),
             Op::CreateTopic { name, partitions } => self.create_topic(&name, partitions, out)?,
             Op::DeleteTopic { name } => self.delete_topic(&name, out)?,
             Op::Bind { exchange, to, pattern, headers } => {
-                self.bind(Bound { exchange, to, pattern, headers }, out)?;
+                self.bind(conn, Bound { exchange, to, pattern, headers }, out)?;
             }
             Op::Unbind { exchange, to, pattern, headers } => {
-                self.unbind(Bound { exchange, to, pattern, headers }, out)?;
+                self.unbind(conn, Bound { exchange, to, pattern, headers }, out)?;
             }
             Op::Publish { to, confirm, unroutable, records, by, transactional } => {
                 let how = How { confirm, by, transactional, unroutable };
                 return self.publish(conn, tag, &to, how, &records, out);
             }
-            Op::Consume { queue, prefetch, visibility } => {
-                return self.consume(conn, tag, &queue, prefetch, visibility, out);
+            Op::Consume { queue, prefetch, visibility, auto_ack } => {
+                let how = (prefetch, visibility, auto_ack);
+                return self.consume(conn, tag, &queue, how, out);
             }
-            Op::Cancel { consumer } => self.cancel(conn, consumer)?,
-            Op::Receive { queue, messages_max, wait, visibility } => {
-                let asked = (messages_max, wait, visibility);
-                return self.receive(conn, tag, &queue, asked, out);
+            Op::Cancel { consumer } => self.cancel(conn, consumer, out)?,
+            Op::Receive { queue, messages_max, wait, visibility, auto_ack } => {
+                let asked = Asked { messages_max, visibility, auto_ack };
+                return self.receive(conn, tag, &queue, (asked, wait), out);
             }
             Op::Ack { leases } => return self.ack(conn, tag, &leases, out),
             Op::Nack { leases, delay } => return self.nack(conn, tag, &leases, delay, out),
@@ -439,7 +467,8 @@ impl Broker {
             Op::DeleteGroup { group } => self.delete_group(&group, out)?,
             Op::Watch { on } => self.watch(conn, on),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
-            Op::AlterQueue { name, policy } => self.alter_queue(&name, &policy, out)?,
+            Op::AlterQueue { name, policy } => self.alter_queue(conn, &name, &policy, out)?,
+            Op::Prefetch { max } => self.prefetch(conn, max),
             Op::InitProducer { name, timeout, current } => {
                 let asked = (timeout, current);
                 return self.init_producer(conn, tag, name.as_deref(), asked, out);
@@ -479,6 +508,7 @@ impl Broker {
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Producer(id) => self.producer_idle(id, timer, out),
                 Due::Transaction(id) => self.transaction_due(id, timer, out),
+                Due::Tend(queue, _) => self.tend(queue, timer, out),
                 Due::Wait(wait) => {
                     // What became ready before its time was up is for it, however late this is.
                     self.deliver_woken(out);

@@ -34,7 +34,7 @@
 //!
 //! drive(Time::ZERO, Input::Open(me, Session { protocol: PROTOCOL, client: "me".into() }));
 //! drive(Time::ZERO, ask(Op::DeclareQueue { name: "jobs".into(), policy: Default::default() }));
-//! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None }));
+//! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None, auto_ack: false }));
 //! let records = Batch::new().push_body(b"hello").finish().expect("one record");
 //! let to = Target::Queue { name: "jobs".into() };
 //! let due = drive(Time::ZERO, ask(Op::publish(to, true, records)));
@@ -103,6 +103,7 @@ mod record;
 mod refusal;
 mod request;
 mod rng;
+mod sameness;
 mod set;
 mod time;
 mod timer;
@@ -134,6 +135,7 @@ pub use request::{
     Isolation, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced, Session, Start, Target,
     Unroutable, WantedHeader,
 };
+pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};
 pub use view::{
     Attempt, AttemptEnd, BindingView, ConnectionView, ConsumerView, DeadlineReason, Death,

@@ -14,6 +14,11 @@ pub const HEADERS_MAX: usize = 64;
 pub const RECORD_ID_BYTES_MAX: usize = 128;
 /// Things that expire in one `apply`; if more is due, `deadline()` is already past.
 pub const EXPIRIES_PER_APPLY_MAX: usize = 1_024;
+/// Messages that one queue drops or dead-letters in one `apply` because it holds too many.
+pub const OVERFLOW_PER_APPLY_MAX: usize = 4_096;
+/// Messages that are settled automatically in one `apply`; if more are ready, `deadline()` is
+/// already past.
+pub const AUTO_ACK_PER_APPLY_MAX: usize = 4_096;
 /// Messages in one `Delivered` or `Received` event.
 pub const DELIVERIES_PER_EVENT_MAX: usize = 256;
 /// Leases in one `Ack`, `Nack`, `Reject` or `Extend`.
@@ -105,6 +110,7 @@ pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
 const _: () = assert!(RECORD_ID_BYTES_MAX <= u8::MAX as usize);
 const _: () = assert!(DELIVERIES_PER_EVENT_MAX <= BATCH_RECORDS_MAX);
+const _: () = assert!(OVERFLOW_PER_APPLY_MAX >= BATCH_RECORDS_MAX);
 const _: () = assert!(LEASES_PER_REQUEST_MAX >= DELIVERIES_PER_EVENT_MAX);
 const _: () = assert!(SETTLED_PER_FACT_MAX >= LEASES_PER_REQUEST_MAX);
 const _: () = assert!(SESSION_TIMEOUT_MIN.0 < SESSION_TIMEOUT_DEFAULT.0);

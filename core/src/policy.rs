@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rng::Rng;
 use crate::time::Span;
 
 pub(crate) mod first;
@@ -274,8 +275,27 @@ impl<'a> QueuePolicy<'a> {
             priorities: self.priorities,
             exclusive: self.exclusive,
             keep: self.keep,
+            single_active: self.single_active,
             ..QueuePolicy::default()
         }
+    }
+
+    /// How long a message waits after its attempt of this number failed, if its consumer asks for
+    /// no more.
+    pub(crate) fn retry_after(&self, attempt: u32, rng: &mut Rng) -> Span {
+        let Span(delay) = match self.backoff {
+            Backoff::Fixed => self.retry_delay,
+            Backoff::Exponential { max } => {
+                let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+                Span(self.retry_delay.0.saturating_mul(doubled)).min(max)
+            }
+        };
+        if self.jitter == 0 || delay == 0 {
+            return Span(delay);
+        }
+        let earliest = u128::from(delay) * u128::from(self.jitter) / 100;
+        let earlier = earliest * u128::from(rng.below(u32::MAX)) / u128::from(u32::MAX);
+        Span(delay - earlier as u64)
     }
 
     /// Whether messages that die here go anywhere.
@@ -379,4 +399,61 @@ pub enum QueueSetting<'a> {
     /// [`QueuePolicy::dead_letter_key`].
     #[serde(borrow)]
     DeadLetterKey(Cow<'a, str>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(backoff: Backoff, jitter: u8) -> QueuePolicy<'static> {
+        QueuePolicy { retry_delay: Span(100), backoff, jitter, ..QueuePolicy::default() }
+    }
+
+    #[test]
+    fn settings_are_a_policy_and_back() {
+        let policy = QueuePolicy {
+            visibility: Span(1),
+            deliveries_max: Some(2),
+            dead_letter: Some("dead".into()),
+            messages_max: Some(3),
+            retry_delay: Span(4),
+            kind: QueueKind::Fifo,
+            deduplication: Some(Deduplication { window: Span(5), by: Sameness::Content }),
+            priorities: 6,
+            ttl: Some(Span(7)),
+            delay: Span(8),
+            expires: Some(Span(9)),
+            bytes_max: Some(10),
+            overflow: Overflow::DropOldest,
+            backoff: Backoff::Exponential { max: Span(11) },
+            jitter: 12,
+            single_active: true,
+            exclusive: true,
+            auto_delete: true,
+            keep: Some(Keep { time: Some(Span(13)), bytes: Some(14) }),
+            dead_letter_exchange: Some("x".into()),
+            dead_letter_key: Some("k".into()),
+        };
+        assert_eq!(QueuePolicy::of(&policy.settings()), policy);
+        assert_eq!(policy.settings().len(), 21);
+        assert_eq!(QueuePolicy::default().settings(), []);
+    }
+
+    #[test]
+    fn a_backoff_doubles_up_to_its_longest() {
+        let mut rng = Rng::new(0);
+        let policy = policy(Backoff::Exponential { max: Span(500) }, 0);
+        let delays: Vec<_> = (1..=5).map(|n| policy.retry_after(n, &mut rng).0).collect();
+        assert_eq!(delays, [100, 200, 400, 500, 500]);
+        assert_eq!(policy.retry_after(u32::MAX, &mut rng), Span(500));
+    }
+
+    #[test]
+    fn jitter_makes_a_retry_earlier_by_its_percentage_at_most() {
+        let mut rng = Rng::new(7);
+        let policy = policy(Backoff::Fixed, 20);
+        let delays: Vec<_> = (0..200).map(|_| policy.retry_after(1, &mut rng).0).collect();
+        assert!(delays.iter().all(|delay| (80..=100).contains(delay)), "{delays:?}");
+        assert!(delays.iter().any(|delay| *delay < 85) && delays.iter().any(|delay| *delay > 95));
+    }
 }

@@ -5,13 +5,15 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use crate::id::{ConsumerId, Offset, QueueId, TopicId};
+use crate::id::{ConnId, ConsumerId, Offset, QueueId, TopicId};
 use crate::log::Log;
 use crate::map::Map;
-use crate::policy::QueuePolicy;
-use crate::time::Time;
+use crate::policy::{QueueKind, QueuePolicy};
+use crate::record::Records;
+use crate::time::{Span, Time};
+use crate::timer::TimerId;
 use crate::topic::Topic;
-use crate::work::Work;
+use crate::work::{Arrival, Clock, Work};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
@@ -29,6 +31,23 @@ pub(crate) struct Queue {
     pub(crate) waiting: VecDeque<u64>,
     /// Whether it is among those that may have something to hand out. Volatile.
     pub(crate) woken: bool,
+    /// When its timer fires next, which looks after its messages' age and its own. Volatile.
+    pub(crate) tended: (Time, TimerId),
+    /// When somebody last used it. Volatile.
+    pub(crate) used_at: Time,
+    /// Whose alone it is, if it is exclusive. Volatile.
+    pub(crate) owner: Option<ConnId>,
+    /// How many consumers it has. Volatile.
+    pub(crate) attached: u32,
+    /// Of those, the ones that get nothing as long as another is active; who came first is in
+    /// front. Volatile.
+    pub(crate) standby: VecDeque<ConsumerId>,
+    /// Bytes of its unsettled records; counted only where they have a bound.
+    pub(crate) bytes: u64,
+    /// Whether messages here can be too old to be delivered.
+    pub(crate) may_expire: bool,
+    /// Dropped without a dead letter, since this broker started.
+    pub(crate) dropped: u64,
     /// Since this broker started.
     pub(crate) acked: u64,
     /// Since this broker started.
@@ -49,6 +68,7 @@ impl Queue {
         made_at: Time,
         policy: QueuePolicy<'static>,
     ) -> Queue {
+        let may_expire = policy.ttl.is_some();
         Queue {
             id,
             name,
@@ -60,6 +80,14 @@ impl Queue {
             consumers: VecDeque::new(),
             waiting: VecDeque::new(),
             woken: false,
+            tended: (Time::MAX, TimerId::NONE),
+            used_at: made_at,
+            owner: None,
+            attached: 0,
+            standby: VecDeque::new(),
+            bytes: 0,
+            may_expire,
+            dropped: 0,
             acked: 0,
             dead_lettered: 0,
         }
@@ -77,6 +105,36 @@ impl Queue {
             work: Work::starting_at(start),
             ..Queue::new(id, name, made_at, policy)
         }
+    }
+
+    /// Takes in records that came to lie in its log.
+    pub(crate) fn arrive(&mut self, at: Time, records: &Records<'_>, clock: &mut Clock<'_>) {
+        let Queue { policy, work, .. } = self;
+        if policy.bytes_max.is_some() {
+            self.bytes += records.record_bytes();
+        }
+        let is_fifo = policy.kind == QueueKind::Fifo;
+        if !is_fifo && policy.delay == Span::ZERO && !records.have_options() {
+            return work.append(u64::from(records.count()));
+        }
+        for record in records.iter() {
+            let options = record.options;
+            let delay = options.delay.unwrap_or(policy.delay);
+            self.may_expire |= options.ttl.is_some();
+            let arrival = Arrival {
+                priority: options.priority.unwrap_or_default().min(policy.priorities),
+                ready_at: if delay > Span::ZERO { at + delay } else { Time::ZERO },
+                expires: options.ttl.map_or(Time::MAX, |ttl| at + ttl),
+                group: record.key.filter(|_| is_fifo),
+                held: false,
+            };
+            work.arrive(arrival, clock);
+        }
+    }
+
+    /// Whether nobody wants anything of it.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.attached == 0 && self.waiting.is_empty()
     }
 
     /// Where its messages lie.

@@ -403,6 +403,11 @@ impl<'a> Records<'a> {
         self.flags & OPTIONS != 0
     }
 
+    /// Bytes of all records, without what the batch itself takes.
+    pub(crate) fn record_bytes(&self) -> u64 {
+        (self.as_bytes().len() - 4 - 4 * self.count() as usize) as u64
+    }
+
     /// Bytes of the largest record.
     pub fn record_bytes_max(&self) -> usize {
         (0..self.count()).filter_map(|i| self.slice(i)).map(<[u8]>::len).max().unwrap_or(0)

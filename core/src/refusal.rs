@@ -86,6 +86,8 @@ codes! {
     UnknownProducer = 220,
     /// The exchange is internal: only other exchanges route to it.
     Internal = 230,
+    /// The queue is another connection's alone (AMQP's `resource-locked`).
+    Exclusive = 240,
     /// The lease ended, was settled, or belongs to another connection. Reserved for requests that
     /// name one lease; those that name many tell the stale ones in `Settled`.
     StaleLease = 300,

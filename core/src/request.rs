@@ -77,6 +77,12 @@ pub enum Op<'a> {
         /// Which one.
         #[serde(borrow)]
         name: Cow<'a, str>,
+        /// Only if it holds no message, whatever those do (AMQP's `if-empty`).
+        #[serde(default)]
+        if_empty: bool,
+        /// Only if it has no consumer (AMQP's `if-unused`).
+        #[serde(default)]
+        if_unused: bool,
     },
     /// Removes the messages that are ready in a queue; leased and delayed ones stay. `Count`.
     PurgeQueue {
@@ -163,6 +169,10 @@ pub enum Op<'a> {
         /// How long each delivery is leased; None: as the queue's policy says.
         #[serde(default)]
         visibility: Option<Span>,
+        /// Whether messages are settled before they are told, and so delivered at most once (AMQP's
+        /// `no-ack`). Prefetch and visibility then bound nothing: there is nothing to settle.
+        #[serde(default)]
+        auto_ack: bool,
     },
     /// Ends a consumer; what it holds stays leased to the connection until settled, expired or
     /// closed. `Done`.
@@ -184,6 +194,10 @@ pub enum Op<'a> {
         /// How long each is leased; None: as the queue's policy says.
         #[serde(default)]
         visibility: Option<Span>,
+        /// Whether messages are settled before they are told, and so delivered at most once (AMQP's
+        /// `no-ack`).
+        #[serde(default)]
+        auto_ack: bool,
     },
     /// Settles deliveries as done: the messages are gone. `Settled`.
     Ack {
@@ -358,8 +372,9 @@ pub enum Op<'a> {
         leases: Cow<'a, [LeaseId]>,
     },
     /// Gives a queue another policy (SQS's `SetQueueAttributes`): the whole of it, so what is not
-    /// named is as the default says. Whether it is FIFO, has priorities, keeps what is settled or
-    /// is exclusive does not change in a queue's life, and is refused. `Done`.
+    /// named is as the default says. Whether it is FIFO, has priorities, keeps what is settled, has
+    /// a single active consumer or is exclusive does not change in a queue's life, and is refused.
+    /// `Done`.
     AlterQueue {
         /// Which one.
         #[serde(borrow)]
@@ -436,6 +451,13 @@ pub enum Op<'a> {
         epoch: ProducerEpoch,
         /// Commit; else abort.
         commit: bool,
+    },
+    /// Bounds how many deliveries to all consumers of this connection may be unsettled at once,
+    /// beside each consumer's own prefetch (RabbitMQ's `basic.qos` with `global`). Receives and
+    /// what is settled automatically do not count. `Done`.
+    Prefetch {
+        /// How many; 0: no bound.
+        max: u32,
     },
 }
 

@@ -40,6 +40,8 @@ pub(crate) enum Due {
     Producer(ProducerId),
     /// This producer's transaction was open for too long.
     Transaction(ProducerId),
+    /// This queue has something to do about itself, first of all this.
+    Tend(QueueId, DeadlineReason),
 }
 
 impl Due {
@@ -52,6 +54,7 @@ impl Due {
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Producer(_) => DeadlineReason::ProducerIdle,
             Due::Transaction(_) => DeadlineReason::TransactionEnds,
+            Due::Tend(_, reason) => reason,
         }
     }
 }

@@ -79,6 +79,10 @@ pub enum DeadlineReason {
     MessageExpires,
     /// A transaction was open for long enough.
     TransactionEnds,
+    /// A queue goes that nobody uses, or whose connection is gone.
+    QueueExpires,
+    /// A queue has more to drop, or to hand out, than one input does.
+    QueueOverflows,
 }
 
 /// An exchange.
@@ -137,6 +141,8 @@ pub struct QueueView {
     pub acked: u64,
     /// Messages that died here since this broker started.
     pub dead_lettered: u64,
+    /// Messages that died here since this broker started, and that no queue keeps.
+    pub dropped: u64,
     /// When the oldest unsettled message came.
     pub oldest_at: Option<Time>,
     /// Its consumers.
@@ -155,6 +161,10 @@ pub struct ConsumerView {
     pub prefetch: u32,
     /// How many it holds.
     pub outstanding: u32,
+    /// Whether what it gets is settled before it is told.
+    pub auto_ack: bool,
+    /// Whether it gets messages: one that waits for the single active one to go does not.
+    pub active: bool,
 }
 
 /// A topic.
@@ -424,6 +434,8 @@ pub enum DeathReason {
     Rejected,
     /// It was not delivered in time.
     Expired,
+    /// The queue held more than it may.
+    MaxLength,
 }
 
 /// A message's death in a queue: what AMQP brokers write into `x-death`.

@@ -123,7 +123,8 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Watch { .. }
         | Op::AlterQueue { .. }
         | Op::CommitInTransaction { .. }
-        | Op::EndTransaction { .. } => "Done",
+        | Op::EndTransaction { .. }
+        | Op::Prefetch { .. } => "Done",
     })
 }
 

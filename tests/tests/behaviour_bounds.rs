@@ -93,7 +93,7 @@ impl Bench {
     }
 
     fn consume(&mut self, queue: &'static str, prefetch: u32) {
-        self.done(Op::Consume { queue: queue.into(), prefetch, visibility: None });
+        self.done(Op::Consume { queue: queue.into(), prefetch, visibility: None, auto_ack: false });
     }
 }
 
@@ -113,6 +113,7 @@ fn many_leases_that_end_at_once_end_in_turns_and_the_deadline_says_so() {
             messages_max: DELIVERIES_PER_EVENT_MAX as u32,
             wait: Span::ZERO,
             visibility: None,
+            auto_ack: false,
         });
     }
     bench.now = Time::from_millis(50);

@@ -59,6 +59,23 @@ traces! {
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
     a_record_brings_its_options
+    a_message_expires_after_its_time_to_live
+    an_expired_message_is_dead_lettered
+    a_time_to_live_of_zero_is_now_or_never
+    a_message_waits_its_delay
+    urgent_messages_go_first
+    a_queue_that_is_full_drops_its_oldest
+    a_queue_that_is_full_dead_letters_its_oldest
+    a_queue_that_is_full_of_bytes_refuses_a_publish
+    an_unused_queue_expires
+    an_exclusive_queue_is_its_connections_alone
+    a_queue_goes_with_its_last_consumer
+    a_queue_is_deleted_if_it_is_empty_or_unused
+    only_one_consumer_is_active
+    a_connection_has_a_prefetch_of_its_own
+    what_is_settled_automatically_is_delivered_at_most_once
+    retries_back_off
+    a_message_group_is_worked_in_order
     settings_that_contradict_each_other_are_refused
     a_late_tick_serves_who_waited_in_time
     a_direct_exchange_routes_by_the_whole_key

@@ -95,7 +95,7 @@ variants! {
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets
-        CommitInTransaction EndTransaction;
+        CommitInTransaction EndTransaction Prefetch;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset;
@@ -109,7 +109,7 @@ variants! {
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted
-        TransactionBegan TransactionEnded;
+        TransactionBegan TransactionEnded ConsumerActive;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups
         Producers;
 }

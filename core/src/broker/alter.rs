@@ -7,7 +7,7 @@ use super::evolve::{Evolved, broken, fresh};
 use super::{Broker, Refused, span_within, within};
 use crate::effect::Sink;
 use crate::fact::Fact;
-use crate::id::QueueId;
+use crate::id::{ConnId, QueueId};
 use crate::limits::{DEDUPLICATION_WINDOW_MAX, DELAY_MAX, TTL_MAX, VISIBILITY_MAX};
 use crate::policy::{Backoff, QueuePolicy, QueueSetting};
 use crate::queue::Queue;
@@ -19,11 +19,12 @@ const SHORTEST: Span = Span::from_millis(1);
 impl Broker {
     pub(super) fn alter_queue(
         &mut self,
+        conn: ConnId,
         name: &str,
         policy: &QueuePolicy<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let id = self.queue_named(name)?;
+        let id = self.queue_for(conn, name)?;
         let now = &self.queues[&id].policy;
         if now == policy {
             return Ok(());
@@ -33,6 +34,7 @@ impl Broker {
             (now.priorities != policy.priorities, "priorities"),
             (now.exclusive != policy.exclusive, "exclusive"),
             (now.keep.is_some() != policy.keep.is_some(), "keep"),
+            (now.single_active != policy.single_active, "single_active"),
         ];
         if let Some((_, what)) = fixed.iter().find(|(changes, _)| *changes) {
             return Err(Code::Conflict.because(format!(
@@ -138,7 +140,10 @@ impl Broker {
         self.saw(at);
         let queue = self.queue(id)?;
         queue.policy = QueuePolicy::of(settings).into_owned();
+        queue.may_expire |= queue.policy.ttl.is_some();
         queue.altered = true;
+        self.count_bytes(id);
+        self.wake(id);
         Ok(())
     }
 }

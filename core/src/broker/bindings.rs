@@ -11,6 +11,7 @@ use super::{BUILT_IN, Broker, Refused, counted, shown, valid_name, within};
 use crate::effect::Sink;
 use crate::exchange::{Binding, Exchange, Leads, words};
 use crate::fact::{ExchangeSetting, Fact};
+use crate::id::ConnId;
 use crate::limits::{BINDING_BYTES_MAX, HEADERS_MAX, NAME_BYTES_MAX, ROUTING_WORDS_MAX};
 use crate::refusal::Code;
 use crate::request::{Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
@@ -83,9 +84,14 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn bind(&mut self, bound: Bound<'_>, out: &mut dyn Sink) -> Result<(), Refused> {
+    pub(super) fn bind(
+        &mut self,
+        conn: ConnId,
+        bound: Bound<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
         let kind = self.exchange_named(&bound.exchange)?;
-        let (binding, headers) = self.binding(&bound)?;
+        let (binding, headers) = self.binding(conn, &bound)?;
         valid_key(kind, &bound.pattern)?;
         valid_headers(&headers)?;
         let Bound { exchange, to, pattern, .. } = bound;
@@ -100,9 +106,14 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn unbind(&mut self, bound: Bound<'_>, out: &mut dyn Sink) -> Result<(), Refused> {
+    pub(super) fn unbind(
+        &mut self,
+        conn: ConnId,
+        bound: Bound<'_>,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
         self.exchange_named(&bound.exchange)?;
-        let (binding, headers) = self.binding(&bound)?;
+        let (binding, headers) = self.binding(conn, &bound)?;
         let Bound { exchange, to, pattern, .. } = bound;
         let how = How(&pattern, &headers);
         if !self.exchanges[exchange.as_ref()].is_bound(&binding) {
@@ -124,12 +135,19 @@ impl Broker {
 
     /// What a request's binding is here, and what it wants in an order that does not depend on how
     /// it was said.
-    fn binding<'a>(&self, bound: &Bound<'a>) -> Result<(Binding, HeaderMatch<'a>), Refused> {
+    fn binding<'a>(
+        &self,
+        conn: ConnId,
+        bound: &Bound<'a>,
+    ) -> Result<(Binding, HeaderMatch<'a>), Refused> {
         let mut headers = bound.headers.clone();
         if !headers.headers.is_sorted() {
             headers.headers.sort();
         }
         let leads = self.leads(&bound.to)?;
+        if let Leads::Queue(id) = leads {
+            self.not_anothers(conn, id)?;
+        }
         Ok((Binding::new(leads, &bound.pattern, &headers), headers))
     }
 

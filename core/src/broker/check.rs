@@ -83,20 +83,27 @@ impl Broker {
         }
         let has_credit = |id: &ConsumerId| {
             let consumer = &self.consumers[id];
-            consumer.outstanding < consumer.prefetch
+            let conn = &self.conns[&consumer.conn];
+            let blocked = conn.prefetch > 0 && conn.outstanding >= conn.prefetch;
+            consumer.outstanding < consumer.prefetch && (consumer.auto_ack || !blocked)
         };
+        let later = queue.tended.0 <= self.now;
         let wanted = queue.consumers.iter().any(has_credit) || !queue.waiting.is_empty();
-        hold(!(wanted && queue.work.next_ready().is_some()), || {
+        self.check_tended(queue)?;
+        hold(later || !(wanted && queue.work.next_ready().is_some()), || {
             format!("queue {name}: a message is ready and somebody waits for it")
         })
     }
 
     fn check_consumers(&self) -> Checked {
         let mut outstanding = BTreeMap::new();
+        let mut together = BTreeMap::new();
         for queue in self.queues.values() {
             for (_, slot) in queue.work.touched() {
                 if let State::Leased(holder) = slot.state {
                     *outstanding.entry(holder.consumer).or_insert(0) += 1;
+                    let counts = u32::from(holder.consumer.is_some());
+                    *together.entry(holder.conn).or_insert(0) += counts;
                 }
             }
         }
@@ -109,10 +116,25 @@ impl Broker {
                 let consumers = self.queues[&queue].consumers.iter();
                 let listed = consumers.filter(|other| *other == id).count();
                 let unlisted = usize::from(consumer.unlisted.contains(queue));
-                hold(listed + unlisted == 1, || format!("{id} is not listed once by {queue}"))?;
+                let standby = self.queues[&queue].standby.iter();
+                let standby = standby.filter(|other| *other == id).count();
+                hold(listed + unlisted + standby == 1, || {
+                    format!("{id} is not listed once by {queue}")
+                })?;
             }
-            hold(holds == consumer.prefetch || consumer.unlisted.is_empty(), || {
+            let blocked = self.conns[&consumer.conn].blocked.contains(*id);
+            hold(holds == consumer.prefetch || blocked || consumer.unlisted.is_empty(), || {
                 format!("{id} has credit, and a queue does not list it")
+            })?;
+        }
+        for (id, conn) in self.conns.iter() {
+            let holds = together.get(id).copied().unwrap_or(0);
+            hold(conn.outstanding == holds, || {
+                format!("{id} counts {} deliveries, its consumers hold {holds}", conn.outstanding)
+            })?;
+            let full = conn.prefetch > 0 && holds >= conn.prefetch;
+            hold(full || conn.blocked.is_empty(), || {
+                format!("{id} has credit, and a consumer of it waits for some")
             })?;
         }
         Ok(())
@@ -186,7 +208,8 @@ impl Broker {
         let sessions = self.groups.values().flat_map(|group| group.members.values());
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
         let idle = self.producers.len() + self.transactions;
-        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle;
+        let tended = self.queues.values().filter(|queue| queue.tended.1 != TimerId::NONE).count();
+        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle + tended;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

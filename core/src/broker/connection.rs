@@ -7,6 +7,7 @@ use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::id::ConnId;
+use crate::set::Set;
 use crate::time::Span;
 use crate::timer::TimerId;
 use crate::view::AttemptEnd;
@@ -28,7 +29,7 @@ impl Broker {
     /// again, one failed attempt later.
     pub(super) fn closed(&mut self, conn: ConnId, out: &mut dyn Sink) {
         self.watchers.remove(conn);
-        let Some(Conn { consumers, members, waits, queues, client }) =
+        let Some(Conn { consumers, members, waits, queues, client, exclusive, .. }) =
             self.conns.get(&conn).cloned()
         else {
             return;
@@ -37,13 +38,21 @@ impl Broker {
         for wait in waits {
             self.stop_waiting(wait);
         }
+        let mut left = Set::default();
         for consumer in consumers {
-            self.forget_consumer(consumer);
+            left.extend(self.forget_consumer(consumer, out));
         }
         for queue in queues {
             for offset in self.held_by(conn, queue) {
                 self.end_attempt(queue, offset, AttemptEnd::Disconnected, Span::ZERO, out);
             }
+        }
+        for queue in exclusive {
+            left.remove(queue);
+            self.remove_queue(queue, "its connection is gone", out);
+        }
+        for queue in left {
+            self.remove_queue(queue, "its last consumer is gone", out);
         }
         self.remove_members(members, LeaveReason::Disconnected, out);
         self.conns.remove(&conn);
@@ -78,11 +87,14 @@ impl Broker {
         }
         match wait.what {
             Awaits::Message { ref queues, .. } => {
-                for queue in queues {
-                    let waiting = &mut self.queue_mut(*queue).waiting;
+                let now = self.now;
+                for id in queues {
+                    let queue = self.queue_mut(*id);
+                    queue.used_at = now;
                     // The numbers rise, and whoever waits is put at the end.
-                    let at = waiting.binary_search(&number).expect("who waits is listed");
-                    waiting.remove(at);
+                    let at = queue.waiting.binary_search(&number).expect("who waits is listed");
+                    queue.waiting.remove(at);
+                    self.wake(*id);
                 }
             }
             Awaits::Record { group, member, .. } => {

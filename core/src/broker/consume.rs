@@ -2,16 +2,19 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::vec::Vec;
 
-use super::{Awaits, Broker, Consumer, Refused, Wait, span_within, within};
+use super::{Asked, Awaits, Broker, Consumer, Refused, Wait, span_within, within};
+use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
-use crate::id::{ConnId, ConsumerId, Tag};
+use crate::id::{ConnId, ConsumerId, QueueId, Tag};
 use crate::limits::{DELIVERIES_PER_EVENT_MAX, VISIBILITY_MAX, WAIT_MAX};
 use crate::refusal::Code;
 use crate::set::Set;
 use crate::time::Span;
 use crate::timer::Due;
+use crate::work::{Holder, State};
 
 impl Broker {
     pub(super) fn consume(
@@ -19,42 +22,129 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         queue: &str,
-        prefetch: u32,
-        visibility: Option<Span>,
+        (prefetch, visibility, auto_ack): (u32, Option<Span>, bool),
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let queue = self.queue_named(queue)?;
+        let queue = self.queue_for(conn, queue)?;
         within("prefetch", u64::from(prefetch), 1, u64::from(self.config.limits.prefetch_max))?;
         valid_visibility(visibility)?;
         self.room_on(conn)?;
         let consumer = ConsumerId(self.number());
         let queues = Set::of(queue);
         let unlisted = Set::default();
-        let made = Consumer { conn, queues, unlisted, prefetch, outstanding: 0, visibility };
+        let made =
+            Consumer { conn, queues, unlisted, prefetch, outstanding: 0, visibility, auto_ack };
         self.consumers.insert(consumer, made);
-        self.queue_mut(queue).consumers.push_back(consumer);
+        self.attach(queue, consumer);
         self.conn_mut(conn).consumers.insert(consumer);
         self.tell(conn, Event::Consuming { tag, consumer }, out);
         self.wake(queue);
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, conn: ConnId, consumer: ConsumerId) -> Result<(), Refused> {
+    /// A queue has one consumer more. Where only one is active, others wait for it to go.
+    fn attach(&mut self, queue: QueueId, consumer: ConsumerId) {
+        let queue = self.queue_mut(queue);
+        if queue.policy.single_active && queue.attached > 0 {
+            queue.standby.push_back(consumer);
+        } else {
+            queue.consumers.push_back(consumer);
+        }
+        queue.attached += 1;
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        conn: ConnId,
+        consumer: ConsumerId,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
         if !self.conn_mut(conn).consumers.remove(consumer) {
             return Err(Code::UnknownConsumer.because(format!(
                 "this connection has no {consumer}; it may be cancelled already"
             )));
         }
-        self.forget_consumer(consumer);
+        for queue in self.forget_consumer(consumer, out) {
+            self.remove_queue(queue, "its last consumer is gone", out);
+        }
         Ok(())
     }
 
-    /// Takes a consumer out of its queue. What it holds stays leased to its connection.
-    pub(super) fn forget_consumer(&mut self, consumer: ConsumerId) {
-        let Consumer { queues, .. } = self.consumers.remove(&consumer).expect("a known consumer");
-        for queue in queues {
-            self.queue_mut(queue).consumers.retain(|other| *other != consumer);
+    /// Takes a consumer out of its queue. What it holds stays leased to its connection. Returns the
+    /// queues that go with it.
+    pub(super) fn forget_consumer(
+        &mut self,
+        number: ConsumerId,
+        out: &mut dyn Sink,
+    ) -> Set<QueueId> {
+        let consumer = self.consumers.remove(&number).expect("a known consumer");
+        if let Some(conn) = self.conns.get_mut(&consumer.conn) {
+            conn.blocked.remove(number);
         }
+        let mut left = Set::default();
+        for id in consumer.queues {
+            let now = self.now;
+            let queue = self.queue_mut(id);
+            queue.attached -= 1;
+            queue.used_at = now;
+            queue.consumers.retain(|other| *other != number);
+            let waited = queue.standby.iter().position(|other| *other == number);
+            let next = match waited {
+                Some(at) => queue.standby.remove(at).and(None),
+                None => queue.standby.pop_front(),
+            };
+            if queue.attached == 0 && queue.policy.auto_delete {
+                left.insert(id);
+            }
+            if let Some(next) = next {
+                queue.consumers.push_back(next);
+                let queue = self.queue_name(id).into();
+                self.note(out, || Activity::ConsumerActive { queue, consumer: next });
+            }
+            self.wake(id);
+        }
+        left
+    }
+
+    /// Bounds what all consumers of a connection may hold together.
+    pub(super) fn prefetch(&mut self, conn: ConnId, max: u32) {
+        self.conn_mut(conn).prefetch = max;
+        self.unblock(conn);
+    }
+
+    /// A connection's consumers hold one delivery less.
+    pub(super) fn credit_back(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.outstanding -= 1;
+        if !conn.blocked.is_empty() {
+            self.unblock(id);
+        }
+    }
+
+    /// Lists the consumers again that waited for their connection's credit.
+    fn unblock(&mut self, conn: ConnId) {
+        for number in core::mem::take(&mut self.conn_mut(conn).blocked) {
+            let consumer = self.consumers.get_mut(&number).expect("a blocked consumer is there");
+            for queue in core::mem::take(&mut consumer.unlisted) {
+                self.queue_mut(queue).consumers.push_back(number);
+                self.wake(queue);
+            }
+        }
+    }
+
+    /// What the consumers of a queue hold is theirs no longer: the queue goes.
+    pub(super) fn forget_leases(&mut self, id: QueueId) {
+        let holders = self.queues[&id].work.touched().filter_map(|(_, slot)| match slot.state {
+            State::Leased(Holder { conn, consumer: Some(_) }) => Some(conn),
+            State::Leased(_)
+            | State::Ready
+            | State::Delayed
+            | State::Blocked
+            | State::Held
+            | State::Settled => None,
+        });
+        let holders: Vec<_> = holders.collect();
+        holders.into_iter().for_each(|conn| self.credit_back(conn));
     }
 
     pub(super) fn receive(
@@ -62,27 +152,37 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         queue: &str,
-        (messages_max, wait, visibility): (u32, Span, Option<Span>),
+        (asked, wait): (Asked, Span),
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let queue = self.queue_named(queue)?;
-        within("messages_max", u64::from(messages_max), 1, DELIVERIES_PER_EVENT_MAX as u64)?;
+        let queue = self.queue_for(conn, queue)?;
+        let max = DELIVERIES_PER_EVENT_MAX as u64;
+        within("messages_max", u64::from(asked.messages_max), 1, max)?;
         span_within("wait", wait, Span::ZERO, WAIT_MAX)?;
-        valid_visibility(visibility)?;
+        valid_visibility(asked.visibility)?;
+        if self.queues[&queue].policy.single_active {
+            return Err(Code::BadArgument.because(format!(
+                "queue {:?} has a single active consumer, which a receive would pass by: consume \
+                 it",
+                self.queue_name(queue)
+            )));
+        }
+        self.queue_mut(queue).used_at = self.now;
         let queues = alloc::vec![queue];
-        if queues.iter().all(|queue| self.queues[queue].work.next_ready().is_none()) {
+        let mut ready = false;
+        for queue in &queues {
+            ready |= self.next_to_lease(*queue, out).is_some();
+        }
+        if !ready {
             if wait == Span::ZERO {
                 self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
                 return Ok(());
             }
-            let what = Awaits::Message { queues: queues.clone(), messages_max, visibility };
-            let number = self.wait(conn, tag, wait, what)?;
-            for queue in queues {
-                self.queue_mut(queue).waiting.push_back(number);
-            }
+            let number = self.wait(conn, tag, wait, Awaits::Message { queues, asked })?;
+            self.queue_mut(queue).waiting.push_back(number);
             return Ok(());
         }
-        self.deliver_received(conn, tag, &queues, (messages_max, visibility), out);
+        self.deliver_received(conn, tag, &queues, asked, out);
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Queues and topics come and go.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::tend::deleted;
 use super::{Broker, Refused, counted, valid_name, within};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
@@ -17,12 +18,15 @@ use crate::refusal::Code;
 impl Broker {
     pub(super) fn declare_queue(
         &mut self,
+        conn: ConnId,
         name: &str,
         policy: QueuePolicy<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        if let Some(id) = self.queue_names.get(name) {
-            if self.queues[id].policy == policy {
+        if let Some(id) = self.queue_names.get(name).copied() {
+            self.not_anothers(conn, id)?;
+            if self.queues[&id].policy == policy {
+                self.queue_mut(id).used_at = self.now;
                 return Ok(());
             }
             return Err(Code::Conflict.because(format!(
@@ -34,12 +38,23 @@ impl Broker {
         self.room_for("queues", self.queues.len(), self.config.limits.queues_max)?;
         let (id, settings) = (self.next_queue, policy.settings().into());
         self.record(Fact::QueueMade { id, name: name.into(), at: self.now, settings }, out);
+        if policy.exclusive {
+            self.queue_mut(id).owner = Some(conn);
+            self.conn_mut(conn).exclusive.insert(id);
+        }
+        self.wake(id);
         self.changed(out, || format!("queue {name} was declared"));
         Ok(())
     }
 
-    pub(super) fn delete_queue(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
-        let id = self.queue_named(name)?;
+    pub(super) fn delete_queue(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        (if_empty, if_unused): (bool, bool),
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        let id = self.queue_for(conn, name)?;
         let user = self.queues.values().find(|q| q.policy.dead_letter.as_deref() == Some(name));
         if let Some(user) = user {
             return Err(Code::InUse.because(format!(
@@ -47,27 +62,51 @@ impl Broker {
                 user.name
             )));
         }
+        let queue = &self.queues[&id];
+        let holds = queue.work.unsettled();
+        if if_empty && holds > 0 {
+            return Err(Code::InUse.because(format!(
+                "queue {name:?} holds {}, and is to be deleted only if it is empty",
+                counted(holds, "message")
+            )));
+        }
+        if if_unused && queue.attached > 0 {
+            return Err(Code::InUse.because(format!(
+                "queue {name:?} has {}, and is to be deleted only if it has none",
+                counted(u64::from(queue.attached), "consumer")
+            )));
+        }
+        self.remove_queue(id, "", out);
+        Ok(())
+    }
+
+    /// A queue goes, because somebody asks for it, or by itself.
+    pub(super) fn remove_queue(&mut self, id: QueueId, why: &str, out: &mut dyn Sink) {
         let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
         let waiting: Vec<_> = waiting.into_iter().map(|wait| self.stop_waiting(wait)).collect();
         let gone = self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
         let gone: Vec<_> = gone.map(|(consumer, c)| (*consumer, c.conn)).collect();
+        self.forget_leases(id);
         for (consumer, conn) in &gone {
             self.consumers.remove(consumer);
-            self.conn_mut(*conn).consumers.remove(*consumer);
+            let conn = self.conn_mut(*conn);
+            conn.consumers.remove(*consumer);
+            conn.blocked.remove(*consumer);
         }
         for conn in self.conns.values_mut() {
             conn.queues.remove(id);
+            conn.exclusive.remove(id);
         }
+        let name = self.queue_name(id).to_owned();
         self.record(Fact::QueueDeleted { id }, out);
         for wait in waiting {
-            let refusal = Code::UnknownQueue.because(format!("queue {name:?} was deleted"));
+            let refusal = Code::UnknownQueue.because(deleted(&format!("{name:?}"), why));
             self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
         }
         for (consumer, conn) in gone {
             self.tell(conn, Event::Cancelled { consumer }, out);
         }
-        self.changed(out, || format!("queue {name} was deleted"));
-        Ok(())
+        self.changed(out, || deleted(&name, why));
     }
 
     pub(super) fn purge_queue(
@@ -77,7 +116,7 @@ impl Broker {
         name: &str,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let id = self.queue_named(name)?;
+        let id = self.queue_for(conn, name)?;
         let mut ready: Vec<_> = self.queues[&id].work.ready_runs().collect();
         ready.sort_unstable();
         for runs in ready.chunks(SETTLED_PER_FACT_MAX) {

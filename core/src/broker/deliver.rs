@@ -3,14 +3,16 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::{Awaits, Broker};
+use super::{Asked, Awaits, Broker, Consumer};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::{Delivery, Event};
+use crate::fact::Fact;
 use crate::id::{ConnId, ConsumerId, LeaseId, Offset, QueueId, Tag};
-use crate::limits::DELIVERIES_PER_EVENT_MAX;
-use crate::record::RawRecord;
+use crate::limits::{AUTO_ACK_PER_APPLY_MAX, DELIVERIES_PER_EVENT_MAX};
+use crate::record::{RawRecord, Records};
 use crate::time::{Span, Time};
+use crate::view::DeadlineReason;
 use crate::work::Holder;
 
 /// A message that was leased just now, and is still to be told.
@@ -34,39 +36,52 @@ impl Broker {
         }
     }
 
-    /// Hands out what is ready: to receives that wait, then to consumers in turn.
+    /// Hands out what is ready: to receives that wait, then to consumers in turn. What is left is
+    /// held to the queue's bounds.
     fn deliver(&mut self, id: QueueId, out: &mut dyn Sink) {
+        if self.automatic >= AUTO_ACK_PER_APPLY_MAX && self.settles_at_once(id) {
+            return self.tend_at(id, self.now, DeadlineReason::QueueOverflows);
+        }
         while let Some(wait) = self.queues[&id].waiting.front().copied() {
-            if self.queues[&id].work.next_ready().is_none() {
-                return;
+            if self.next_to_lease(id, out).is_none() {
+                break;
             }
             let wait = self.stop_waiting(wait);
-            let Awaits::Message { queues, messages_max, visibility } = wait.what else {
+            let Awaits::Message { queues, asked } = wait.what else {
                 unreachable!("a queue is waited on for messages");
             };
-            let asked = (messages_max, visibility);
             self.deliver_received(wait.conn, wait.tag, &queues, asked, out);
         }
-        let leased = self.lease_to_consumers(id);
+        let leased = self.lease_to_consumers(id, out);
         self.tell_consumers(leased, out);
+        self.look_after(id, out);
+    }
+
+    /// Whether somebody who has credit is given what is settled already.
+    fn settles_at_once(&self, id: QueueId) -> bool {
+        self.queues[&id].consumers.iter().any(|consumer| self.consumers[consumer].auto_ack)
     }
 
     /// Leases what is ready to the consumers that have credit, one message to each in turn.
-    fn lease_to_consumers(&mut self, id: QueueId) -> Vec<Leased> {
+    fn lease_to_consumers(&mut self, id: QueueId, out: &mut dyn Sink) -> Vec<Leased> {
         let mut leased = Vec::new();
-        loop {
+        while !self.queues[&id].consumers.is_empty() && self.next_to_lease(id, out).is_some() {
             let queue = self.queues.get_mut(&id).expect("the queue exists");
-            let Some(&to) = queue.consumers.front() else { break };
-            if queue.work.next_ready().is_none() {
-                break;
-            }
+            let to = queue.consumers[0];
             let consumer = self.consumers.get_mut(&to).expect("a queue's consumer is known");
-            if consumer.outstanding >= consumer.prefetch {
-                // Another part of its work group used its credit up.
+            let conn = self.conns.get_mut(&consumer.conn).expect("a consumer has its connection");
+            let blocked = !consumer.auto_ack && conn.prefetch > 0;
+            let blocked = blocked && conn.outstanding >= conn.prefetch;
+            if blocked || consumer.outstanding >= consumer.prefetch {
+                // Its connection's credit, or another part of its work group, used its own up.
+                if blocked {
+                    conn.blocked.insert(to);
+                }
                 consumer.unlisted.insert(id);
                 queue.consumers.pop_front();
                 continue;
             }
+            conn.outstanding += u32::from(!consumer.auto_ack);
             consumer.outstanding += 1;
             if consumer.outstanding == consumer.prefetch {
                 consumer.unlisted.insert(id);
@@ -101,12 +116,17 @@ impl Broker {
     fn tell_consumers(&mut self, mut leased: Vec<Leased>, out: &mut dyn Sink) {
         leased.sort_by_key(|leased| leased.to);
         for run in leased.chunk_by(|a, b| a.to == b.to) {
-            let conn = self.consumers[&run[0].to].conn;
-            let mut rest = run;
-            while !rest.is_empty() {
-                let deliveries = self.deliveries(rest);
-                rest = &rest[deliveries.len()..];
-                let event = Event::Delivered { consumer: run[0].to, deliveries: deliveries.into() };
+            let to = run[0].to;
+            let Consumer { conn, auto_ack, .. } = self.consumers[&to];
+            let settled = match auto_ack {
+                true => self.settle_at_once(run, (conn, Some(to)), out),
+                false => Vec::new(),
+            };
+            let mut told = 0;
+            while told < run.len() {
+                let deliveries = self.deliveries(&run[told..], settled.get(told..));
+                told += deliveries.len();
+                let event = Event::Delivered { consumer: to, deliveries: deliveries.into() };
                 self.tell(conn, event, out);
             }
         }
@@ -115,17 +135,59 @@ impl Broker {
         }
         leased.sort_unstable_by_key(|leased| leased.offset);
         for leased in &leased {
-            let conn = self.consumers[&leased.to].conn;
-            self.note_leased(leased, conn, Some(leased.to), out);
+            let Consumer { conn, auto_ack, .. } = self.consumers[&leased.to];
+            if !auto_ack {
+                self.note_leased(leased, conn, Some(leased.to), out);
+            }
         }
     }
 
-    /// As many of the deliveries as one event takes: at least one.
-    fn deliveries(&self, leased: &[Leased]) -> Vec<Delivery<'_>> {
+    /// Settles what goes to somebody who need not settle it, before it is told: so it is delivered
+    /// at most once. Returns the records, which are in their log no longer.
+    fn settle_at_once(
+        &mut self,
+        leased: &[Leased],
+        (conn, consumer): (ConnId, Option<ConsumerId>),
+        out: &mut dyn Sink,
+    ) -> Vec<(Records<'static>, u32)> {
+        let held = leased.iter().map(|leased| {
+            let found = self.queues[&leased.queue].log(&self.topics).find(leased.offset);
+            let (segment, index) = found.expect("a message that is not settled is held");
+            (segment.records().expect("a found batch is held").clone(), index)
+        });
+        let held = held.collect();
+        for leased in leased {
+            self.note_leased(leased, conn, consumer, out);
+        }
+        for run in leased.chunk_by(|a, b| a.queue == b.queue) {
+            let id = run[0].queue;
+            let offsets: Vec<_> = run.iter().map(|leased| leased.offset).collect();
+            self.record(Fact::Settled { queue: id, offsets: offsets.into() }, out);
+            self.queue_mut(id).acked += run.len() as u64;
+            for Leased { offset, attempt, .. } in run {
+                let (offset, attempt) = (*offset, *attempt);
+                let queue = self.queue_name(id).into();
+                self.note(out, || Activity::Acked { queue, offset, attempt, conn });
+            }
+        }
+        self.automatic += leased.len();
+        held
+    }
+
+    /// As many of the deliveries as one event takes: at least one. Those that are settled have
+    /// their records with them.
+    fn deliveries<'b>(
+        &'b self,
+        leased: &[Leased],
+        settled: Option<&'b [(Records<'static>, u32)]>,
+    ) -> Vec<Delivery<'b>> {
         let mut room = self.config.limits.batch_bytes_max as usize;
         let mut deliveries = Vec::with_capacity(leased.len().min(DELIVERIES_PER_EVENT_MAX));
-        for leased in leased.iter().take(DELIVERIES_PER_EVENT_MAX) {
-            let record = self.record_at(leased.queue, leased.offset);
+        for (at, leased) in leased.iter().take(DELIVERIES_PER_EVENT_MAX).enumerate() {
+            let record = match settled.and_then(|settled| settled.get(at)) {
+                Some((records, index)) => records.raw(*index).expect("a found record is there"),
+                None => self.record_at(leased.queue, leased.offset),
+            };
             let bytes = record.as_bytes().len();
             if bytes > room && !deliveries.is_empty() {
                 break;
@@ -159,13 +221,13 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         queues: &[QueueId],
-        (messages_max, visibility): (u32, Option<Span>),
+        Asked { messages_max, visibility, auto_ack }: Asked,
         out: &mut dyn Sink,
     ) {
         let mut leased = Vec::new();
         let mut room = self.config.limits.batch_bytes_max as usize;
         'queues: for id in queues.iter().copied() {
-            while let Some(offset) = self.queues[&id].work.next_ready() {
+            while let Some(offset) = self.next_to_lease(id, out) {
                 let bytes = self.record_at(id, offset).as_bytes().len();
                 let full = bytes > room && !leased.is_empty();
                 if full || leased.len() as u32 == messages_max {
@@ -176,11 +238,17 @@ impl Broker {
                 leased.extend(self.lease_next(id, holder, visibility));
             }
         }
-        let deliveries = self.deliveries(&leased);
+        let settled = match auto_ack {
+            true => self.settle_at_once(&leased, (conn, None), out),
+            false => Vec::new(),
+        };
+        let deliveries = self.deliveries(&leased, Some(&settled));
         let event = Event::Received { tag, deliveries: Cow::Owned(deliveries) };
         self.tell(conn, event, out);
-        for leased in &leased {
-            self.note_leased(leased, conn, None, out);
+        if !auto_ack {
+            for leased in &leased {
+                self.note_leased(leased, conn, None, out);
+            }
         }
     }
 

@@ -163,6 +163,7 @@ impl Broker {
         self.queue_names.remove(&queue.name);
         self.stored_bytes -= queue.own_bytes();
         queue.work.stop_timers(&mut self.timers);
+        self.timers.stop(queue.tended.1);
         self.woken.retain(|woken| *woken != id);
         self.forget_writes(|place| place == Place::Queue(id));
         self.unbind_all(&Leads::Queue(id));

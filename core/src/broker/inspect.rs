@@ -36,7 +36,7 @@ impl Broker {
                 let mut view = self.queue_view(&self.queues[&id]);
                 let of_queue =
                     self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
-                view.consumers = of_queue.map(consumer_view).collect();
+                view.consumers = of_queue.map(|consumer| self.consumer_view(consumer)).collect();
                 View::Queue(view)
             }
             Inspect::Topic(name) => View::Topic(topic_view(&self.topics[&self.topic_named(name)?])),
@@ -71,7 +71,7 @@ impl Broker {
                 let name = self.queue_name(queue);
                 let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
                 let view = &mut queues[at.expect("a consumer's queue is shown")];
-                view.consumers.push(consumer_view(consumer));
+                view.consumers.push(self.consumer_view(consumer));
             }
         }
         let own = |name: &&String| !name.starts_with("amq.");
@@ -130,8 +130,21 @@ impl Broker {
             end: queue.work.end(),
             acked: queue.acked,
             dead_lettered: queue.dead_lettered,
+            dropped: queue.dropped,
             oldest_at: oldest.and_then(|o| log.find(o)).map(|(segment, _)| segment.at),
             consumers: Vec::new(),
+        }
+    }
+
+    fn consumer_view(&self, (id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
+        let waits = |queue| self.queues[&queue].standby.contains(id);
+        ConsumerView {
+            id: *id,
+            conn: consumer.conn,
+            prefetch: consumer.prefetch,
+            outstanding: consumer.outstanding,
+            auto_ack: consumer.auto_ack,
+            active: !consumer.queues.iter().all(waits),
         }
     }
 
@@ -177,15 +190,6 @@ impl Broker {
             members: group.members.iter().map(member).collect(),
             partitions: partitions.map(partition).collect(),
         }
-    }
-}
-
-fn consumer_view((id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
-    ConsumerView {
-        id: *id,
-        conn: consumer.conn,
-        prefetch: consumer.prefetch,
-        outstanding: consumer.outstanding,
     }
 }
 

@@ -56,9 +56,9 @@ impl Broker {
     }
 
     /// Records came to lie in the log that a queue works on.
-    fn arrived(&mut self, id: QueueId, _at: Time, records: &Records<'_>) {
-        let (queue, _) = self.queue_and_clock(id);
-        queue.work.append(u64::from(records.count()));
+    fn arrived(&mut self, id: QueueId, at: Time, records: &Records<'_>) {
+        let (queue, mut clock) = self.queue_and_clock(id);
+        queue.arrive(at, records, &mut clock);
         self.wake(id);
     }
 
@@ -81,6 +81,7 @@ impl Broker {
     /// A message is gone from its queue, whatever it was doing.
     pub(super) fn gone(&mut self, id: QueueId, offset: Offset) -> Evolved {
         self.holding(id, offset)?;
+        self.count_bytes_gone(id, offset);
         let (queue, mut clock) = self.queue_and_clock(id);
         let state = queue.work.settle(offset, &mut clock);
         let before = queue.own_bytes();
@@ -92,12 +93,42 @@ impl Broker {
         Ok(())
     }
 
+    /// Takes a message that is to be gone out of the bytes of its queue, where they have a bound.
+    fn count_bytes_gone(&mut self, id: QueueId, offset: Offset) {
+        let queue = &self.queues[&id];
+        if queue.policy.bytes_max.is_some() {
+            let bytes = self.bytes_of(queue, offset);
+            self.queue_mut(id).bytes -= bytes;
+        }
+    }
+
+    fn bytes_of(&self, queue: &Queue, offset: Offset) -> u64 {
+        let found = queue.log(&self.topics).find(offset);
+        let record = found.and_then(|(segment, index)| segment.records()?.raw(index));
+        record.map_or(0, |record| record.as_bytes().len() as u64)
+    }
+
+    /// Counts the bytes of a queue anew: they have a bound now, or have one no longer.
+    pub(super) fn count_bytes(&mut self, id: QueueId) {
+        let queue = &self.queues[&id];
+        let bytes = match queue.policy.bytes_max {
+            Some(_) => queue.work.offsets(Offset(0)).map(|o| self.bytes_of(queue, o)).sum(),
+            None => 0,
+        };
+        self.queue_mut(id).bytes = bytes;
+    }
+
     /// Every message of these runs is gone that was not gone before.
     pub(super) fn runs_gone(&mut self, id: QueueId, runs: &[(Offset, u64)]) -> Evolved {
         for (start, count) in runs {
             let end = start.plus(*count);
             if end > self.queue(id)?.work.end() {
                 return Err(broken(&format!("messages up to {end} of queue {id}")));
+            }
+            if self.queues[&id].policy.bytes_max.is_some() {
+                let gone = self.queues[&id].work.offsets(*start);
+                let gone: Vec<_> = gone.take_while(|offset| *offset < end).collect();
+                gone.into_iter().for_each(|offset| self.count_bytes_gone(id, offset));
             }
             let (queue, mut clock) = self.queue_and_clock(id);
             let mut states = Vec::new();
@@ -136,9 +167,12 @@ impl Broker {
 
     /// A message stops what it was doing: credit that it took comes back, and others may go.
     pub(super) fn let_go(&mut self, id: QueueId, state: State) {
-        let State::Leased(Holder { consumer: Some(number), .. }) = state else {
+        let State::Leased(Holder { conn, consumer: Some(number) }) = state else {
             return self.wake(id);
         };
+        if self.consumers.get(&number).is_none_or(|consumer| !consumer.auto_ack) {
+            self.credit_back(conn);
+        }
         // A consumer that was cancelled has no credit to get back.
         let Some(consumer) = self.consumers.get_mut(&number) else { return self.wake(id) };
         consumer.outstanding -= 1;

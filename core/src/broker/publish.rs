@@ -5,8 +5,9 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::produce::Ordered;
+use super::room::Arriving;
 use super::route::{Part, Route, Routed};
-use super::{Broker, Refused, counted, span_within};
+use super::{Broker, Refused, span_within};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
@@ -237,41 +238,22 @@ impl Broker {
     }
 
     fn check_room(&self, parts: &[Part<'_>]) -> Result<(), Refused> {
-        let mut counts: Map<QueueId, u64> = Map::default();
+        let mut arriving: Map<QueueId, Arriving> = Map::default();
         let mut needs = 0;
         for Part { route, records } in parts {
             for id in route.queues.iter() {
-                *counts.get_or_insert_with(id, || 0) += u64::from(records.count());
+                self.fits(&self.queues[&id], records)?;
+                let arriving = arriving.get_or_insert_with(id, Arriving::default);
+                arriving.count += u64::from(records.count());
+                arriving.bytes += records.record_bytes();
             }
             let logs = (route.queues.len() + route.topics.len()) as u64;
             needs += records.as_bytes().len() as u64 * logs;
         }
-        for (id, count) in counts.iter() {
-            self.check_queue_room(*id, *count)?;
+        for (id, arriving) in arriving.iter() {
+            self.room_in(&self.queues[id], *arriving)?;
         }
         self.check_bytes(needs)
-    }
-
-    /// Whether a queue may take so many more.
-    fn check_queue_room(&self, id: QueueId, count: u64) -> Result<(), Refused> {
-        let queue = &self.queues[&id];
-        let max = queue.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
-        if count > max {
-            return Err(Code::TooLarge.because(format!(
-                "a batch of {} for queue {:?}, which may hold {max}: publish smaller batches",
-                counted(count, "message"),
-                queue.name
-            )));
-        }
-        if queue.work.unsettled() + count > max && !planted(Planted::QueueFullIsIgnored) {
-            return Err(Code::QueueFull.because(format!(
-                "queue {:?} holds {} and may hold {max}; nothing of this batch of {count} was \
-                 stored anywhere: try again when some are settled",
-                queue.name,
-                counted(queue.work.unsettled(), "message"),
-            )));
-        }
-        Ok(())
     }
 
     /// Whether the broker may hold so many bytes more.

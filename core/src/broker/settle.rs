@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, LeaseId, Offset, QueueId, Tag};
 use crate::limits::{LEASES_PER_REQUEST_MAX, VISIBILITY_MAX};
+use crate::policy::Overflow;
 use crate::time::{Span, Time};
 use crate::view::{AttemptEnd, DeathReason};
 use crate::work::{Holder, State};
@@ -88,7 +89,7 @@ impl Broker {
                 let end = Some(AttemptEnd::Rejected);
                 self.die(queue, offset, DeathReason::Rejected, end, out);
             } else {
-                self.drop_message(queue, offset, false, out);
+                self.drop_message(queue, offset, DeathReason::Rejected, out);
             }
         }
         self.tell(conn, named.settled(tag), out);
@@ -100,12 +101,13 @@ impl Broker {
         &mut self,
         queue: QueueId,
         offset: Offset,
-        expired: bool,
+        reason: DeathReason,
         out: &mut dyn Sink,
     ) {
         self.record(Fact::Settled { queue, offsets: Cow::Borrowed(&[offset]) }, out);
+        self.queue_mut(queue).dropped += 1;
         let queue = self.queue_name(queue).into();
-        self.note(out, || Activity::Dropped { queue, offset, expired });
+        self.note(out, || Activity::Dropped { queue, offset, reason });
     }
 
     pub(super) fn release(
@@ -205,7 +207,8 @@ impl Broker {
         if deliveries_max.is_some_and(|max| attempt >= max) {
             return self.die(id, offset, DeathReason::DeliveriesExhausted, Some(end), out);
         }
-        let ready_at = self.now + delay.max(queue.policy.retry_delay);
+        let retry = queue.policy.retry_after(attempt, &mut self.rng);
+        let ready_at = self.now + delay.max(retry);
         let client = self.client(holder.conn);
         let at = self.now;
         let client = Cow::Borrowed(client.as_str());
@@ -230,12 +233,25 @@ impl Broker {
         self.note(out, || Activity::Due { queue, offset });
     }
 
-    /// A message was not delivered in time: it dies, or is gone where nobody keeps the dead.
+    /// A message was not delivered in time.
     pub(super) fn expired(&mut self, id: QueueId, offset: Offset, out: &mut dyn Sink) {
-        if self.queues[&id].policy.dead_letter.is_some() {
-            self.die(id, offset, DeathReason::Expired, None, out);
+        self.lose(id, offset, DeathReason::Expired, out);
+    }
+
+    /// A message that is not leased dies, or is gone where nobody keeps the dead.
+    pub(super) fn lose(
+        &mut self,
+        id: QueueId,
+        offset: Offset,
+        reason: DeathReason,
+        out: &mut dyn Sink,
+    ) {
+        let policy = &self.queues[&id].policy;
+        let drops = reason == DeathReason::MaxLength && policy.overflow == Overflow::DropOldest;
+        if policy.has_dead_letter() && !drops {
+            self.die(id, offset, reason, None, out);
         } else {
-            self.drop_message(id, offset, true, out);
+            self.drop_message(id, offset, reason, out);
         }
     }
 

@@ -99,7 +99,7 @@ async fn remove(client: &mut Client, mode: Mode, name: &str) -> Result<(), Clien
     client
         .done(match mode {
             Mode::Stream => Op::DeleteTopic { name },
-            Mode::Queue => Op::DeleteQueue { name },
+            Mode::Queue => Op::DeleteQueue { name, if_empty: false, if_unused: false },
         })
         .await
 }
@@ -227,7 +227,9 @@ async fn work(
     let (mut messages, mut unanswered, mut waits) = (0, 0u64, Vec::new());
     let started = Instant::now();
     let prefetch = (options.batch * 4).min(65_535) as u32;
-    client.request(Op::Consume { queue: name.into(), prefetch, visibility: None }).await?;
+    client
+        .request(Op::Consume { queue: name.into(), prefetch, visibility: None, auto_ack: false })
+        .await?;
     let mut leases: Vec<LeaseId> = Vec::new();
     let per_ack = (options.batch as usize).min(DELIVERIES_PER_EVENT_MAX);
     let mut acked_at = std::collections::VecDeque::new();

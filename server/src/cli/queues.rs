@@ -105,7 +105,14 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
         Action::Describe { name } => describe(&client.overview().await?, &name, out)?,
         Action::Purge { name } => purge(&mut client, &name, out).await?,
         Action::Delete { name } => {
-            match client.done(Op::DeleteQueue { name: name.as_str().into() }).await {
+            match client
+                .done(Op::DeleteQueue {
+                    name: name.as_str().into(),
+                    if_empty: false,
+                    if_unused: false,
+                })
+                .await
+            {
                 Ok(()) => out.done(&format!("queue {name} is deleted"))?,
                 Err(error) => return Err(names::explain(&mut client, error, &name).await),
             }

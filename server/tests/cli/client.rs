@@ -66,6 +66,7 @@ async fn many_requests_may_be_on_the_way_and_each_answer_names_its_own() {
         messages_max: 1,
         wait: Span::from_secs(1),
         visibility: None,
+        auto_ack: false,
     };
     let given_up = client.send(waits).await.expect("sent");
     assert_eq!(client.overview().await.expect("the overview").queues[0].ready, 100);

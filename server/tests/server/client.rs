@@ -174,6 +174,7 @@ impl Client {
             messages_max: max,
             wait: Span::ZERO,
             visibility: None,
+            auto_ack: false,
         };
         let tag = self.ask(op).await?;
         self.expect(|event| match event {

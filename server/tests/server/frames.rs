@@ -237,7 +237,13 @@ async fn a_connection_that_ends_gives_back_what_it_held() {
     assert_eq!(got[0].attempt, 1);
     let mut second = Client::open(&server).await;
     let wait = fanlight_core::Span::from_secs(20);
-    let op = Op::Receive { queue: "jobs".into(), messages_max: 1, wait, visibility: None };
+    let op = Op::Receive {
+        queue: "jobs".into(),
+        messages_max: 1,
+        wait,
+        visibility: None,
+        auto_ack: false,
+    };
     let tag = second.ask(op).await.expect("the server is there");
     assert!(second.is_silent(Duration::from_millis(50)).await, "the first holds it");
     drop(first);
@@ -267,7 +273,7 @@ async fn a_consumer_that_does_not_read_is_closed_and_its_messages_go_to_others()
     let mut client = Client::open(&server).await;
     client.declare_queue("jobs", QueuePolicy::default()).await;
     let mut lazy = Client::open(&server).await;
-    let op = Op::Consume { queue: "jobs".into(), prefetch: 500, visibility: None };
+    let op = Op::Consume { queue: "jobs".into(), prefetch: 500, visibility: None, auto_ack: false };
     lazy.ask(op).await.expect("the server is there");
     let large = vec![b'x'; 1 << 20];
     for _ in 0..90 {

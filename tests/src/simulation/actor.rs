@@ -100,10 +100,21 @@ impl Actor {
             }
             if self.client.consumers.is_empty() && dice.percent(30) {
                 let prefetch = dice.between(1, 4) as u32;
-                return Some(Op::Consume { queue: queue.into(), prefetch, visibility: None });
+                return Some(Op::Consume {
+                    queue: queue.into(),
+                    prefetch,
+                    visibility: None,
+                    auto_ack: false,
+                });
             }
             let (messages_max, wait) = (dice.between(1, 5) as u32, Span::from_millis(20));
-            return Some(Op::Receive { queue: queue.into(), messages_max, wait, visibility: None });
+            return Some(Op::Receive {
+                queue: queue.into(),
+                messages_max,
+                wait,
+                visibility: None,
+                auto_ack: false,
+            });
         }
         let what = if calm { 0 } else { dice.weighted(&[60, 15, 5, 8, 6, 6]) };
         if what == 5 {

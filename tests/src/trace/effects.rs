@@ -340,17 +340,26 @@ fn shown_queue(queue: &QueueView) -> Vec<String> {
     let QueueView { id, name, policy, ready, leased, delayed, bytes, end, .. } = queue;
     let QueueView { acked, dead_lettered, oldest_at, consumers, .. } = queue;
     let oldest = oldest_at.map(|at| format!(" oldest-at={}", time(at))).unwrap_or_default();
+    let dropped = match queue.dropped {
+        0 => String::new(),
+        dropped => format!(" dropped={dropped}"),
+    };
     let mut lines = vec![
         format!("queue {name} {id}{}", shown_policy(policy)),
         format!(
             "  ready={ready} leased={leased} delayed={delayed} acked={acked} \
-             dead-lettered={dead_lettered} end={end} {bytes}B{oldest}"
+             dead-lettered={dead_lettered}{dropped} end={end} {bytes}B{oldest}"
         ),
     ];
     lines.extend(consumers.iter().map(|consumer| {
         format!(
-            "  {} of {} holds {} of {}",
-            consumer.id, consumer.conn, consumer.outstanding, consumer.prefetch
+            "  {} of {} holds {} of {}{}{}",
+            consumer.id,
+            consumer.conn,
+            consumer.outstanding,
+            consumer.prefetch,
+            if consumer.auto_ack { ", settled before it is told" } else { "" },
+            if consumer.active { "" } else { ", waits for the active one to go" }
         )
     }));
     lines

@@ -144,7 +144,11 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             let policy = policy(words)?;
             Op::AlterQueue { name, policy }
         }
-        "delete-queue" => Op::DeleteQueue { name: words.name("the queue")? },
+        "delete-queue" => Op::DeleteQueue {
+            name: words.name("the queue")?,
+            if_empty: words.flag("if-empty"),
+            if_unused: words.flag("if-unused"),
+        },
         "purge" => Op::PurgeQueue { name: words.name("the queue")? },
         "topic" => Op::CreateTopic {
             name: words.name("the topic")?,
@@ -231,13 +235,16 @@ fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option
             queue: words.name("the queue")?,
             prefetch: words.number("prefetch")?.unwrap_or(1),
             visibility: words.span("visibility")?,
+            auto_ack: words.flag("auto-ack"),
         },
+        "prefetch" => Op::Prefetch { max: words.number("max")?.unwrap_or_default() },
         "cancel" => Op::Cancel { consumer: ConsumerId(words.id("consumer-")?) },
         "receive" => Op::Receive {
             queue: words.name("the queue")?,
             messages_max: words.number("max")?.unwrap_or(1),
             wait: words.span("wait")?.unwrap_or_default(),
             visibility: words.span("visibility")?,
+            auto_ack: words.flag("auto-ack"),
         },
         "ack" => Op::Ack { leases: words.leases(names)? },
         "nack" => {

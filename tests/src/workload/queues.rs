@@ -11,7 +11,7 @@ impl Workload {
         if self.client(conn).leases.is_empty() && self.dice.percent(70) {
             return if self.dice.percent(40) { self.consume() } else { self.receive() };
         }
-        match self.dice.weighted(&[5, 3, 12, 30, 14, 6, 6, 6, 4, 5]) {
+        match self.dice.weighted(&[5, 3, 12, 30, 14, 6, 6, 6, 4, 5, 2]) {
             0 => self.consume(),
             1 => Op::Cancel { consumer: self.consumer(conn) },
             2 => self.receive(),
@@ -31,7 +31,8 @@ impl Workload {
                 from: Offset(self.dice.below(10)),
                 messages_max: self.dice.below(20) as u32,
             },
-            _ => self.redrive(),
+            9 => self.redrive(),
+            _ => Op::Prefetch { max: *self.dice.pick(&[0, 0, 1, 2, 5]) },
         }
     }
 
@@ -39,7 +40,7 @@ impl Workload {
         let queue = self.queue().into();
         let prefetch = *self.dice.pick(&[0, 1, 1, 1, 2, 2, 2, 4, 4, 4, 100]);
         let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
-        Op::Consume { queue, prefetch, visibility }
+        Op::Consume { queue, prefetch, visibility, auto_ack: self.dice.percent(15) }
     }
 
     fn consumer(&mut self, conn: ConnId) -> ConsumerId {
@@ -56,6 +57,7 @@ impl Workload {
             messages_max: *self.dice.pick(&[0, 1, 1, 1, 1, 3, 3, 10, 10]),
             wait: self.wait(),
             visibility,
+            auto_ack: self.dice.percent(15),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Batch, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, MatchMode, Op, Options,
-    QueuePolicy, Records, Span, Target, Time, Unroutable, WantedHeader,
+    Backoff, Batch, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, MatchMode, Op,
+    Options, Overflow, QueueKind, QueuePolicy, Records, Span, Target, Time, Unroutable,
+    WantedHeader,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
@@ -65,7 +66,11 @@ impl Workload {
                 self.declare_exchange(name)
             }
             3 => self.bind(),
-            4 => Op::DeleteQueue { name: self.queue().into() },
+            4 => Op::DeleteQueue {
+                name: self.queue().into(),
+                if_empty: self.dice.percent(30),
+                if_unused: self.dice.percent(30),
+            },
             5 => Op::DeleteTopic { name: self.topic().into() },
             6 => {
                 let if_unused = self.dice.percent(30);
@@ -131,16 +136,41 @@ impl Workload {
 
     fn policy(&mut self, name: &'static str) -> QueuePolicy<'static> {
         let mut policy = QueuePolicy::default();
-        if name != "dead" {
-            policy.visibility = *self.dice.pick(&[Span::from_millis(100), Span::from_secs(1)]);
-            if self.dice.percent(70) {
-                policy.dead_letter = Some("dead".into());
-                policy.deliveries_max = *self.dice.pick(&[None, Some(1), Some(2), Some(3)]);
-            }
-            policy.retry_delay = *self.dice.pick(&[Span::ZERO, Span::from_millis(50)]);
-            policy.messages_max = *self.dice.pick(&[None, None, Some(5)]);
+        if name == "dead" {
+            return policy;
+        }
+        policy.visibility = *self.dice.pick(&[Span::from_millis(100), Span::from_secs(1)]);
+        if self.dice.percent(70) {
+            policy.dead_letter = Some("dead".into());
+            policy.deliveries_max = *self.dice.pick(&[None, Some(1), Some(2), Some(3)]);
+        }
+        policy.retry_delay = *self.dice.pick(&[Span::ZERO, Span::from_millis(50)]);
+        policy.messages_max = *self.dice.pick(&[None, None, Some(5)]);
+        if self.dice.percent(50) {
+            self.unusual(&mut policy);
         }
         policy
+    }
+
+    /// Settings that few queues have, now and then some that contradict each other.
+    fn unusual(&mut self, policy: &mut QueuePolicy<'static>) {
+        let max = Span::from_millis(200);
+        policy.backoff = *self.dice.pick(&[Backoff::Fixed, Backoff::Exponential { max }]);
+        policy.jitter = *self.dice.pick(&[0, 0, 50]);
+        policy.bytes_max = *self.dice.pick(&[None, None, Some(100)]);
+        policy.overflow =
+            *self.dice.pick(&[Overflow::Refuse, Overflow::DropOldest, Overflow::DeadLetter]);
+        let mut span = |percent| self.dice.percent(percent).then(|| self.span());
+        (policy.ttl, policy.expires) = (span(30), span(8));
+        policy.delay = span(20).unwrap_or_default();
+        match self.dice.below(4) {
+            0 => policy.kind = QueueKind::Fifo,
+            1 => policy.priorities = 3,
+            _ => {}
+        }
+        policy.single_active = self.dice.percent(20);
+        policy.exclusive = self.dice.percent(5);
+        policy.auto_delete = self.dice.percent(5);
     }
 
     fn declare_exchange(&mut self, name: &'static str) -> Op<'static> {

@@ -190,6 +190,7 @@ impl System {
             messages_max: u32::from(max),
             wait: Span::ZERO,
             visibility: None,
+            auto_ack: false,
         };
         let told = self.ask(self.worker, op);
         let leases = told.leases.into_iter().map(|lease| ((queue, lease.offset.0), lease));

@@ -36,8 +36,8 @@ export interface Happenings {
     acked: Held & { attempt: number; conn: bigint };
     /** A message died and lies in the dead-letter queue. */
     deadLettered: Held & { attempts: number; reason: DeathReason; to: string; toOffset: bigint };
-    /** A message was rejected or expired where there is no dead-letter queue, and is gone. */
-    dropped: Held & { expired: boolean };
+    /** A message died where no queue keeps the dead, and is gone. */
+    dropped: Held & { reason: DeathReason };
     /** Consecutive messages were purged. */
     purged: { queue: string; base: bigint; count: bigint };
     /** A message was moved out of a dead-letter queue. */
@@ -73,6 +73,8 @@ export interface Happenings {
         end: "committed" | "aborted" | "timedOut" | "fenced";
         records: bigint;
     };
+    /** A consumer takes over where only one is active. */
+    consumerActive: { queue: string; consumer: bigint };
 }
 
 interface Published {

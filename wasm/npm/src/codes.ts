@@ -40,6 +40,8 @@ export const codes = {
     Unroutable: 212,
     /** There is no such producer, or it was forgotten because nothing was heard of it for long. */
     UnknownProducer: 220,
+    /** The queue is another connection's alone. */
+    Exclusive: 240,
     /** The lease ended, was settled, or belongs to another connection. */
     StaleLease: 300,
     /** The offset is not in the log. */

@@ -63,6 +63,8 @@ export interface QueuePolicyView {
 export interface QueueView {
     name: string;
     policy: QueuePolicyView;
+    /** When it came to be. */
+    madeAtMs: number;
     /** Messages that wait for a consumer. */
     ready: bigint;
     /** Messages in the hands of consumers. */
@@ -81,10 +83,26 @@ export interface QueueView {
     acked: bigint;
     /** Messages that died here since this broker started. */
     deadLettered: bigint;
+    /** Messages that died here since this broker started, and that no queue keeps. */
+    dropped: bigint;
     /** When the oldest unsettled message came. */
     oldestAtMs: number | undefined;
     /** Its consumers; `conn` is the {@link Connection.id} of theirs. */
-    consumers: { id: bigint; conn: bigint; prefetch: number; outstanding: number }[];
+    consumers: ConsumerView[];
+}
+
+/** A consumer of a queue. */
+export interface ConsumerView {
+    id: bigint;
+    conn: bigint;
+    /** How many it may hold. */
+    prefetch: number;
+    /** How many it holds. */
+    outstanding: number;
+    /** Whether what it gets is settled before it is told. */
+    autoAck: boolean;
+    /** Whether it gets messages: one that waits for the single active one to go does not. */
+    active: boolean;
 }
 
 /** A topic; its partitions are counted from 0. */
@@ -152,7 +170,7 @@ export type MessageState =
 export type AttemptEnd = WireAttempt["end"];
 
 /** Why a message died. */
-export type DeathReason = "deliveriesExhausted" | "rejected";
+export type DeathReason = "deliveriesExhausted" | "rejected" | "expired" | "maxLength";
 
 /** An attempt that ended without an acknowledgement. */
 export interface Attempt {
@@ -223,8 +241,14 @@ export function toOverview(view: WireOverview): Overview {
 }
 
 /** @internal */
-export function toQueueView({ id: _, policy, oldestAt, ...view }: WireQueueView): QueueView {
-    return { ...view, policy: toPolicyView(policy), oldestAtMs: toMsMaybe(oldestAt) };
+export function toQueueView(wire: WireQueueView): QueueView {
+    const { id: _, policy, madeAt, oldestAt, ...view } = wire;
+    return {
+        ...view,
+        policy: toPolicyView(policy),
+        madeAtMs: toMs(madeAt),
+        oldestAtMs: toMsMaybe(oldestAt),
+    };
 }
 
 /** @internal */

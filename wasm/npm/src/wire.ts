@@ -151,7 +151,10 @@ export type WireDeadlineReason =
     | "sessionEnds"
     | "waitEnds"
     | "producerIdle"
-    | "transactionEnds";
+    | "transactionEnds"
+    | "messageExpires"
+    | "queueExpires"
+    | "queueOverflows";
 
 export interface WireExchangeView {
     name: string;
@@ -174,6 +177,7 @@ export interface WireQueueView {
     id: number;
     name: string;
     policy: WireQueuePolicy;
+    madeAt: bigint;
     ready: bigint;
     leased: bigint;
     delayed: bigint;
@@ -183,8 +187,18 @@ export interface WireQueueView {
     end: bigint;
     acked: bigint;
     deadLettered: bigint;
+    dropped: bigint;
     oldestAt?: bigint;
-    consumers: { id: bigint; conn: bigint; prefetch: number; outstanding: number }[];
+    consumers: WireConsumerView[];
+}
+
+export interface WireConsumerView {
+    id: bigint;
+    conn: bigint;
+    prefetch: number;
+    outstanding: number;
+    autoAck: boolean;
+    active: boolean;
 }
 
 export interface WireTopicView {
@@ -230,7 +244,7 @@ export interface WireMessageView {
     deaths: {
         queue: string;
         offset: bigint;
-        reason: "deliveriesExhausted" | "rejected";
+        reason: "deliveriesExhausted" | "rejected" | "expired" | "maxLength";
         at: bigint;
         appendedAt: bigint;
         attempts: WireAttempt[];

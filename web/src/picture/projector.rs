@@ -300,6 +300,9 @@ impl Projector {
                 let about = About { actor: Some(actor), ..About::default() };
                 self.say(at, LineKind::Refusal, activity.to_string(), about);
             }
+            Activity::ConsumerActive { .. } => {
+                self.say(at, LineKind::Work, activity.to_string(), About::default());
+            }
             Activity::Enqueued { .. }
             | Activity::Leased { .. }
             | Activity::Purged { .. }

@@ -21,6 +21,7 @@ pub(super) enum Count {
 enum Loss {
     Purged,
     Expired,
+    Overflowed,
     Rejected,
 }
 
@@ -123,8 +124,12 @@ impl Projector {
         {
             let (from, to_message) = (in_queue(queue, *offset), in_queue(to, *to_offset));
             self.died(at, (queue, &from), (to, &to_message), *attempts, *reason);
-        } else if let Activity::Dropped { queue, offset, expired } = activity {
-            let why = if *expired { Loss::Expired } else { Loss::Rejected };
+        } else if let Activity::Dropped { queue, offset, reason } = activity {
+            let why = match reason {
+                DeathReason::Expired => Loss::Expired,
+                DeathReason::MaxLength => Loss::Overflowed,
+                DeathReason::Rejected | DeathReason::DeliveriesExhausted => Loss::Rejected,
+            };
             self.vanished(at, queue, &in_queue(queue, *offset), why);
         } else if let Activity::Purged { queue, base, count } = activity {
             for offset in base.0..base.0 + count {
@@ -348,6 +353,7 @@ impl Projector {
             DeathReason::DeliveriesExhausted => "that is its maximum of deliveries".to_owned(),
             DeathReason::Rejected => "a consumer rejected it for good".to_owned(),
             DeathReason::Expired => "it was not delivered in time".to_owned(),
+            DeathReason::MaxLength => "its queue held more than it may".to_owned(),
         };
         let times = if attempts == 1 { "attempt" } else { "attempts" };
         let sentence = format!(
@@ -361,7 +367,7 @@ impl Projector {
 
     fn vanished(&mut self, at: Time, queue: &str, message: &MessageRef, why: Loss) {
         let was = match why {
-            Loss::Purged | Loss::Expired => Count::Ready,
+            Loss::Purged | Loss::Expired | Loss::Overflowed => Count::Ready,
             Loss::Rejected => Count::Leased,
         };
         let mut holder = None;
@@ -383,6 +389,7 @@ impl Projector {
             Loss::Expired => {
                 format!("{what} was too old for {queue} and is gone: it has no dead-letter queue")
             }
+            Loss::Overflowed => format!("{what} is gone: {queue} held more than it may"),
             Loss::Rejected => {
                 format!("{what} was rejected and is gone: {queue} has no dead-letter queue")
             }

@@ -58,6 +58,7 @@ impl Worker {
             messages_max: room as u32,
             wait: WAIT,
             visibility: None,
+            auto_ack: false,
         }));
     }
 

@@ -112,6 +112,7 @@ async fn drain(
             messages_max: most as u32,
             wait: Span::ZERO,
             visibility: None,
+            auto_ack: false,
         };
         let frame = tokio::select! {
             frame = client.request(op) => frame,
@@ -146,7 +147,7 @@ async fn follow(
 ) -> Result<(), Failure> {
     let mut left = options.max.unwrap_or(u64::MAX);
     let prefetch = left.min(u64::from(options.prefetch)) as u32;
-    let op = Op::Consume { queue: work.queue.into(), prefetch, visibility: None };
+    let op = Op::Consume { queue: work.queue.into(), prefetch, visibility: None, auto_ack: false };
     match client.request(op).await {
         Ok(answer) => {
             if let Event::Consuming { consumer, .. } = answer.event()? {
