@@ -2,9 +2,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fanlight_core::{
-    Assignor, Batch, Broker, CommitOffset, Config, ConnId, Effect, Event, Generation, Input,
-    LeaseId, MemberId, Op, PROTOCOL, QueuePolicy, Records, Request, Session, Span, Start, Tag,
-    Target, Time,
+    Assignor, Batch, Broker, Budget, CommitOffset, Config, ConnId, Effect, Event, Generation,
+    Input, LeaseId, MemberId, Op, PROTOCOL, QueuePolicy, Records, Request, Session, Span, Start,
+    Tag, Target, Time,
 };
 
 const CONN: ConnId = ConnId(1);
@@ -116,7 +116,10 @@ fn through_a_topic(c: &mut Criterion) {
                     bench.publish(Target::Topic { name: name(), partition: Some(0) }, &records);
                     let member = bench.member.expect("it joined");
                     let (records_max, wait) = (256, Span::ZERO);
-                    bench.apply(request(Op::Poll { member, records_max, wait }));
+                    bench.apply(request(Op::Poll {
+                        member,
+                        budget: Budget::waiting(records_max, wait),
+                    }));
                     let offset = fanlight_core::Offset(bench.next);
                     let offsets =
                         [CommitOffset { topic: name(), partition: 0, offset, metadata: "".into() }];
@@ -131,7 +134,11 @@ fn through_a_topic(c: &mut Criterion) {
 
 fn topic_bench() -> Bench {
     let mut bench = Bench::new();
-    bench.apply(request(Op::CreateTopic { name: "orders".into(), partitions: 1 }));
+    bench.apply(request(Op::CreateTopic {
+        name: "orders".into(),
+        partitions: 1,
+        policy: Default::default(),
+    }));
     bench.apply(request(Op::Join {
         group: "readers".into(),
         topics: vec!["orders".into()].into(),

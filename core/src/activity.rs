@@ -391,6 +391,32 @@ pub enum Activity<'a> {
         /// Which one.
         consumer: ConsumerId,
     },
+    /// A partition starts later: what was before is gone.
+    Trimmed {
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// Where it started before.
+        from: Offset,
+        /// The first offset that can be read now.
+        to: Offset,
+        /// Why.
+        reason: TrimReason,
+    },
+    /// A partition was compacted, up to some offset.
+    Compacted {
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// Each key is there once before this offset.
+        clean: Offset,
+        /// How many records went.
+        removed: u64,
+    },
 }
 
 /// How a transaction ended.
@@ -419,6 +445,16 @@ pub enum LeaveReason {
     SessionTimeout,
     /// Its topic was deleted.
     TopicDeleted,
+}
+
+/// Why a partition starts later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TrimReason {
+    /// The topic's policy keeps no more, or nothing that old.
+    Retention,
+    /// Somebody deleted the records.
+    Deleted,
 }
 
 struct Plural(u64, &'static str);
@@ -648,6 +684,18 @@ impl fmt::Display for Activity<'_> {
                 "the transaction of {producer}{} {end}, with {}",
                 Named(name),
                 Plural(*records, "record")
+            ),
+            Activity::Trimmed { topic, partition, from, to, reason } => {
+                let why = match reason {
+                    TrimReason::Retention => "outlived the topic's policy",
+                    TrimReason::Deleted => "were deleted",
+                };
+                write!(f, "records of {topic}/{partition} {why}: it starts at {to}, not at {from}")
+            }
+            Activity::Compacted { topic, partition, clean, removed } => write!(
+                f,
+                "{topic}/{partition} was compacted up to {clean}: {} gone",
+                Plural(*removed, "record")
             ),
         }
     }

@@ -11,18 +11,18 @@ use crate::effect::{CloseReason, Effect, Sink};
 use crate::event::Event;
 use crate::exchange::{Exchange, Leads};
 use crate::fact::Fact;
-use crate::group::Group;
+use crate::group::{Group, Partition};
 use crate::id::{
     ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, ProducerId, QueueId, Tag, TopicId,
 };
 use crate::input::Input;
-use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX};
+use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX, UPKEEP_PER_APPLY_MAX};
 use crate::map::Map;
 use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
-use crate::request::{ExchangeKind, ExchangePolicy, Op, PROTOCOL, Request, Session};
+use crate::request::{Budget, ExchangeKind, ExchangePolicy, Op, PROTOCOL, Request, Session};
 use crate::rng::Rng;
 use crate::set::Set;
 use crate::time::{Span, Time};
@@ -49,12 +49,14 @@ mod pending;
 mod produce;
 mod publish;
 mod redrive;
+mod retention;
 mod room;
 mod route;
 mod settle;
 mod snapshot;
 mod stream;
 mod tend;
+mod topics;
 mod transact;
 
 use bindings::Bound;
@@ -185,7 +187,15 @@ struct Asked {
 #[derive(Clone, Debug)]
 enum Awaits {
     Message { queues: Vec<QueueId>, asked: Asked },
-    Record { group: GroupId, member: MemberId, records_max: u32 },
+    Record { group: GroupId, member: MemberId, budget: Budget, short: Short },
+    Read { partition: Partition, from: Offset, budget: Budget, short: Short },
+}
+
+/// How much is missing until a read or poll that waits has enough.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    bytes: u64,
+    records: u32,
 }
 
 impl Broker {
@@ -408,7 +418,16 @@ impl Broker {
                 self.delete_queue(conn, &name, (if_empty, if_unused), out)?;
             }
             Op::PurgeQueue { name } => return self.purge_queue(conn, tag, &name, out),
-            Op::CreateTopic { name, partitions } => self.create_topic(&name, partitions, out)?,
+            Op::CreateTopic { name, partitions, policy } => {
+                self.create_topic(&name, partitions, &policy, out)?;
+            }
+            Op::AlterTopic { name, policy } => self.alter_topic(&name, &policy, out)?,
+            Op::AddPartitions { topic, partitions } => {
+                self.add_partitions(&topic, partitions, out)?;
+            }
+            Op::DeleteRecords { topic, partition, before } => {
+                self.delete_records(&topic, partition, before, out)?;
+            }
             Op::DeleteTopic { name } => self.delete_topic(&name, out)?,
             Op::Bind { exchange, to, pattern, headers } => {
                 self.bind(conn, Bound { exchange, to, pattern, headers }, out)?;
@@ -442,8 +461,8 @@ impl Broker {
             Op::Redrive { queue, pick, to } => {
                 return self.redrive(conn, tag, &queue, &pick, to.as_deref(), out);
             }
-            Op::Read { topic, partition, from, records_max } => {
-                return self.read(conn, tag, (&topic, partition), from, records_max, out);
+            Op::Read { topic, partition, from, budget } => {
+                return self.read(conn, tag, (&topic, partition), from, budget, out);
             }
             Op::Join { group, topics, assignor, start, session_timeout } => {
                 let asked = (assignor, start, session_timeout);
@@ -451,9 +470,7 @@ impl Broker {
             }
             Op::Heartbeat { member } => self.heartbeat(conn, member)?,
             Op::Leave { member } => self.leave(conn, member, out)?,
-            Op::Poll { member, records_max, wait } => {
-                return self.poll(conn, tag, member, records_max, wait, out);
-            }
+            Op::Poll { member, budget } => return self.poll(conn, tag, member, budget, out),
             Op::Commit { member, generation, offsets } => {
                 self.commit(conn, member, generation, &offsets, out)?;
             }
@@ -493,8 +510,20 @@ impl Broker {
     fn expire(&mut self, out: &mut dyn Sink) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
+        let mut upkeep = 0;
         for (timer, due) in due.drain(..) {
             match due {
+                Due::Retention(topic, partition) if upkeep < UPKEEP_PER_APPLY_MAX => {
+                    upkeep += 1;
+                    self.retention_ends(topic, partition, timer, out);
+                }
+                Due::Compaction(topic, partition) if upkeep < UPKEEP_PER_APPLY_MAX => {
+                    upkeep += 1;
+                    self.compaction_due(topic, partition, timer, out);
+                }
+                Due::Retention(topic, partition) | Due::Compaction(topic, partition) => {
+                    self.tend_later(topic, partition, timer);
+                }
                 Due::Lease(queue, offset) if self.is_due(queue, offset, timer) => {
                     self.end_attempt(queue, offset, AttemptEnd::Expired, Span::ZERO, out);
                 }

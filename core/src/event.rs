@@ -138,6 +138,8 @@ pub enum Event<'a> {
         start: Offset,
         /// The offset after the log's last.
         end: Offset,
+        /// The last stable offset, at which committed reads end.
+        stable_end: Offset,
         /// The records; None if there is none from there on.
         #[serde(borrow)]
         batch: Option<Fetched<'a>>,

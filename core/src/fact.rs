@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     Append, Epoch, Generation, GroupId, Offset, Place, ProducerEpoch, ProducerId, QueueId, TopicId,
 };
-use crate::policy::{QueueSetting, first};
+use crate::policy::{QueueSetting, TopicSetting, first};
 use crate::record::{RawRecord, Records};
 use crate::request::{Destination, ExchangeKind, HeaderMatch};
 use crate::time::{Span, Time};
@@ -419,6 +419,90 @@ pub enum Fact<'a> {
         /// Which runs.
         #[serde(borrow)]
         written: Cow<'a, [Written]>,
+    },
+    /// A topic came to be.
+    TopicMade {
+        /// Its number.
+        id: TopicId,
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// When.
+        at: Time,
+        /// How many partitions.
+        partitions: u32,
+        /// How it keeps its records: what differs from the default.
+        settings: Cow<'a, [TopicSetting]>,
+    },
+    /// A topic keeps its records otherwise from now on.
+    TopicAltered {
+        /// Which.
+        id: TopicId,
+        /// When.
+        at: Time,
+        /// All that differs from the default now.
+        settings: Cow<'a, [TopicSetting]>,
+    },
+    /// A topic has more partitions.
+    PartitionsAdded {
+        /// Which.
+        topic: TopicId,
+        /// When.
+        at: Time,
+        /// How many it has now.
+        partitions: u32,
+    },
+    /// A log starts later: what was before is gone, by its policy or because it was asked for.
+    LogTrimmed {
+        /// Which log.
+        place: Place,
+        /// When.
+        at: Time,
+        /// The first offset that can be read.
+        start: Offset,
+    },
+    /// Records are gone from a compacted partition.
+    Compacted {
+        /// Which topic.
+        topic: TopicId,
+        /// Which partition.
+        partition: u32,
+        /// When.
+        at: Time,
+        /// Each key is there once before this offset.
+        clean: Offset,
+        /// What is gone, rising.
+        #[serde(borrow)]
+        offsets: Cow<'a, [Offset]>,
+    },
+    /// Only in snapshots: a batch of a topic of which records are gone.
+    SparseBatch {
+        /// Which topic.
+        topic: TopicId,
+        /// Which partition.
+        partition: u32,
+        /// Its first offset.
+        base: Offset,
+        /// How many offsets it spans.
+        count: u32,
+        /// When it was appended.
+        at: Time,
+        /// The records that are left: how far each is from the base, and its index in the batch.
+        kept: Cow<'a, [(u32, u32)]>,
+        /// The batch.
+        #[serde(borrow)]
+        records: Records<'a>,
+    },
+    /// Only in snapshots: how far a partition is compacted.
+    CompactionState {
+        /// Which topic.
+        topic: TopicId,
+        /// Which partition.
+        partition: u32,
+        /// Each key is there once before this offset.
+        clean: Offset,
+        /// Where tombstones were found, and when.
+        tombstones: Cow<'a, [(Offset, Time)]>,
     },
 }
 

@@ -82,6 +82,7 @@ extern crate alloc;
 mod activity;
 mod assign;
 mod broker;
+mod cleaner;
 pub mod codec;
 mod effect;
 mod event;
@@ -112,7 +113,7 @@ mod transaction;
 mod view;
 mod work;
 
-pub use activity::{Activity, LeaveReason, TransactionEnd};
+pub use activity::{Activity, LeaveReason, TransactionEnd, TrimReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched, OffsetChange};
@@ -127,13 +128,14 @@ pub use murmur2::partition_of;
 pub use policy::first::QueuePolicy as FirstQueuePolicy;
 pub use policy::{
     Backoff, Deduplication, Keep, Overflow, QueueKind, QueuePolicy, QueueSetting, Sameness,
+    Timestamps, TopicPolicy, TopicSetting,
 };
 pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
-    Assignor, CommitOffset, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect,
-    Isolation, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced, Session, Start, Target,
-    Unroutable, WantedHeader,
+    Assignor, Budget, CommitOffset, Destination, ExchangeKind, ExchangePolicy, HeaderMatch,
+    Inspect, Isolation, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced, Session,
+    Start, Target, Unroutable, WantedHeader,
 };
 pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};

@@ -105,6 +105,23 @@ pub const WRITES_SHOWN_MAX: usize = 4_096;
 pub const WRITTEN_PER_FACT_MAX: usize = 4_096;
 /// Offsets that one transaction commits.
 pub const TRANSACTION_OFFSETS_MAX: usize = 16_384;
+/// How long tombstones stay where a topic does not say (Kafka's `delete.retention.ms`).
+pub const TOMBSTONE_RETENTION_DEFAULT: Span = Span::from_secs(24 * 60 * 60);
+/// The longest retention of a topic's records: a hundred years. For ever is none at all.
+pub const RETENTION_MAX: Span = Span::from_secs(100 * 365 * 24 * 60 * 60);
+/// The longest time between two looks at a partition's retention; what is due meanwhile goes
+/// together. Kafka looks every five minutes.
+pub const RETENTION_PAUSE_MAX: Span = Span::from_secs(1);
+/// Batches that retention takes away in one step.
+pub const TRIMMED_PER_APPLY_MAX: usize = 4_096;
+/// How long after a partition became dirty it is compacted (Kafka's `log.cleaner.backoff.ms`).
+pub const COMPACTION_PAUSE: Span = Span::from_secs(15);
+/// Records that one step of compaction looks at.
+pub const COMPACTION_SCAN_MAX: usize = 4 * COMPACTED_PER_APPLY_MAX;
+/// Records that one step of compaction takes away, and as many tombstones.
+pub const COMPACTED_PER_APPLY_MAX: usize = 4_096;
+/// Steps of retention and compaction in one `apply`.
+pub const UPKEEP_PER_APPLY_MAX: usize = 16;
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 

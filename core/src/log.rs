@@ -4,11 +4,13 @@
 //! records away, retention the oldest batches; and what an aborted transaction wrote is not shown
 //! to those who read only what was committed.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::id::Offset;
-use crate::record::{Batch, Records};
+use crate::policy::TopicPolicy;
+use crate::record::{Batch, Record, Records};
 use crate::request::Isolation;
 use crate::set::Set;
 use crate::time::Time;
@@ -39,6 +41,8 @@ pub(crate) struct Ask {
     pub(crate) records_max: u32,
     /// Of records, after the first.
     pub(crate) bytes_max: usize,
+    /// A batch with fewer is not handed on alone, if more is there.
+    pub(crate) bytes_min: usize,
     pub(crate) isolation: Isolation,
 }
 
@@ -102,7 +106,7 @@ impl Log {
     fn push(&mut self, mut segment: Segment) {
         let before = self.segments.back().map_or(Time::ZERO, |last| last.latest);
         segment.latest = before.max(segment.newest());
-        self.bytes += segment.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
+        self.bytes += segment.bytes();
         self.end = segment.end();
         self.segments.push_back(segment);
     }
@@ -237,7 +241,7 @@ impl Log {
                 break;
             }
             self.dead -= usize::from(first.live == 0);
-            self.bytes -= first.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
+            self.bytes -= first.bytes();
             self.segments.pop_front();
         }
         self.aborted.retain(|(_, to)| *to > self.floor);
@@ -263,10 +267,9 @@ impl Log {
             let index = self.position(*first).expect("a record that is removed is held");
             let segment = &mut self.segments[index];
             let (here, after) = rest.split_at(rest.partition_point(|o| o.0 < segment.end()));
-            let bytes = |s: &Segment| s.records().map_or(0, |r| r.as_bytes().len() as u64);
-            self.bytes -= bytes(segment);
+            self.bytes -= segment.bytes();
             segment.remove(here);
-            self.bytes += bytes(segment);
+            self.bytes += segment.bytes();
             self.dead += usize::from(segment.live == 0);
             rest = after;
         }
@@ -284,7 +287,7 @@ impl Log {
         let whole = first.readable();
         if skip == 0
             && whole <= ask.records_max
-            && (last || whole >= ask.records_max / 2)
+            && (last || whole >= ask.records_max / 2 && records.as_bytes().len() >= ask.bytes_min)
             && records.as_bytes().len() <= ask.bytes_max
             && first.is_whole(records)
         {
@@ -370,6 +373,82 @@ impl Log {
         found.unwrap_or(self.end())
     }
 
+    /// The records that are left from `from` on.
+    pub(crate) fn records(&self, from: Offset) -> impl Iterator<Item = (Offset, Record<'_>)> {
+        let segments = self.segments.range(self.reaching(from.0)..);
+        let left = segments.flat_map(|segment| segment.left().map(move |at| (segment, at)));
+        left.skip_while(move |(_, (offset, _))| *offset < from).filter_map(|(segment, at)| {
+            let (offset, index) = at;
+            Some((offset, segment.records.as_ref()?.record(index)?))
+        })
+    }
+
+    /// The record at this offset, if it is left.
+    pub(crate) fn record(&self, offset: Offset) -> Option<Record<'_>> {
+        let (segment, index) = self.find(offset)?;
+        segment.records.as_ref()?.record(index)
+    }
+
+    /// Up to where the oldest batches may go, at most so many of them; None if none may.
+    pub(crate) fn outlived(
+        &self,
+        policy: &TopicPolicy,
+        now: Time,
+        batches_max: usize,
+    ) -> Option<Offset> {
+        let stable = self.stable_end().0;
+        let mut left = self.bytes;
+        let mut until = None;
+        for segment in self.segments.iter().take(batches_max) {
+            let size = segment.bytes();
+            let old = policy.retention.is_some_and(|span| segment.latest + span <= now);
+            let many = policy.retention_bytes.is_some_and(|bytes| left - size >= bytes);
+            if segment.end() > stable || !(old || many) {
+                break;
+            }
+            left -= size;
+            until = Some(Offset(segment.end()));
+        }
+        until
+    }
+
+    /// When its oldest batch may go; None while none may. Of bytes a sixteenth more is held, so
+    /// that not every append takes something away.
+    pub(crate) fn oldest_due(&self, policy: &TopicPolicy, now: Time) -> Option<Time> {
+        let first = self.segments.front().filter(|first| first.end() <= self.stable_end().0)?;
+        let left = self.bytes - first.bytes();
+        let many = policy.retention_bytes.is_some_and(|bytes| left >= bytes + bytes / 16);
+        if many {
+            return Some(now);
+        }
+        policy.retention.map(|span| first.latest + span)
+    }
+
+    /// A batch with gaps, as a snapshot keeps it: it begins where the log ends, or later.
+    pub(crate) fn append_sparse(
+        &mut self,
+        (base, count, at): (Offset, u32, Time),
+        kept: Vec<(u32, u32)>,
+        records: Records<'static>,
+    ) -> Result<(), &'static str> {
+        let last = kept.last().ok_or("a batch without a record")?;
+        let rises = kept.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1);
+        let fits = last.0 < count && last.1 < records.count();
+        if !rises || !fits || base.0 < self.end {
+            return Err("the records of a batch are not in order");
+        }
+        self.push(Segment {
+            base: base.0,
+            count,
+            at,
+            live: kept.len() as u32,
+            latest: Time::ZERO,
+            kept: Some(Box::new(kept)),
+            records: Some(records),
+        });
+        Ok(())
+    }
+
     /// The batches that are held.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| segment.records.is_some())
@@ -393,7 +472,7 @@ impl Log {
                 return Some("the records that are left of a batch are miscounted");
             }
             from = segment.end();
-            bytes += segment.records.as_ref().map_or(0, |r| r.as_bytes().len() as u64);
+            bytes += segment.bytes();
         }
         if from > self.end || self.floor > self.end {
             return Some("a batch, or the start, lies beyond the end");

@@ -10,6 +10,9 @@ use crate::rng::Rng;
 use crate::time::Span;
 
 pub(crate) mod first;
+mod topic;
+
+pub use topic::{Timestamps, TopicPolicy, TopicSetting};
 
 /// How a queue treats its messages. What is not named is as [`QueuePolicy::default`] says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

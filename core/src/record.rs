@@ -447,6 +447,24 @@ impl<'a> Records<'a> {
         batch.finish()
     }
 
+    /// The same records, each with this timestamp in place of its own.
+    pub(crate) fn stamped(&self, at: Time) -> Records<'static> {
+        let mut batch = Batch::new();
+        let mut record = Vec::new();
+        for index in 0..self.count() {
+            let from = self.slice(index).expect("index is below count");
+            let place = timestamp_place(from);
+            let had = if from[0] & TIMESTAMP == 0 { 0 } else { size_of::<u64>() };
+            record.clear();
+            record.extend_from_slice(&from[..place]);
+            record.extend_from_slice(&at.0.to_le_bytes());
+            record.extend_from_slice(&from[place + had..]);
+            record[0] |= TIMESTAMP;
+            batch.push_raw(&record);
+        }
+        batch.finish().expect("a batch has a record")
+    }
+
     fn slice(&self, index: u32) -> Option<&[u8]> {
         let bytes = self.as_bytes();
         let count = word(bytes, 0);
@@ -472,6 +490,25 @@ impl fmt::Debug for Records<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
+}
+
+/// Where the timestamp of a checked record is, or would be.
+fn timestamp_place(record: &[u8]) -> usize {
+    let mut reader = Reader(&record[1..]);
+    let parts = (|| {
+        if record[0] & KEY != 0 {
+            let len = reader.u16()?;
+            reader.take(len)?;
+        }
+        if record[0] & HEADERS != 0 {
+            for _ in 0..reader.u8()? {
+                reader.header()?;
+            }
+        }
+        Ok::<(), Malformed>(())
+    })();
+    parts.expect("a batch was checked when it was made");
+    record.len() - reader.0.len()
 }
 
 fn word(bytes: &[u8], index: usize) -> u32 {

@@ -88,6 +88,8 @@ codes! {
     Internal = 230,
     /// The queue is another connection's alone (AMQP's `resource-locked`).
     Exclusive = 240,
+    /// The record needs a key: its topic is compacted.
+    KeyMissing = 260,
     /// The lease ended, was settled, or belongs to another connection. Reserved for requests that
     /// name one lease; those that name many tell the stale ones in `Settled`.
     StaleLease = 300,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
 };
-use crate::policy::QueuePolicy;
+use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::{Headers, Records};
 use crate::time::{Span, Time};
 
@@ -90,13 +90,17 @@ pub enum Op<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
-    /// Makes a topic; the same again is `Done`, another number of partitions is refused.
+    /// Makes a topic; the same again is `Done`, another number of partitions or another policy is
+    /// refused.
     CreateTopic {
         /// Its name.
         #[serde(borrow)]
         name: Cow<'a, str>,
         /// How many partitions, at least 1.
         partitions: u32,
+        /// How it keeps its records.
+        #[serde(default)]
+        policy: TopicPolicy,
     },
     /// Removes a topic with its records and the offsets that groups committed on it. `Done`.
     DeleteTopic {
@@ -254,17 +258,19 @@ pub enum Op<'a> {
         #[serde(borrow, default)]
         to: Option<Cow<'a, str>>,
     },
-    /// Reads a partition from an offset, without a group. `ReadDone`.
+    /// Reads a partition from an offset, without a group; or waits for records. `ReadDone`.
     Read {
         /// Which topic.
         #[serde(borrow)]
         topic: Cow<'a, str>,
         /// Which partition, from 0.
         partition: u32,
-        /// From where.
+        /// From where; `Latest` is where what is seen under the budget's isolation ends, as in
+        /// Kafka's ListOffsets.
         from: Position,
-        /// At most this many records, at least 1.
-        records_max: u32,
+        /// How much, and how long it may wait for that.
+        #[serde(default)]
+        budget: Budget,
     },
     /// Joins a consumer group, making it if there is none. `Joined`, and `Assigned` now and
     /// whenever the assignment changes.
@@ -297,15 +303,13 @@ pub enum Op<'a> {
         member: MemberId,
     },
     /// Reads on from the member's positions in the partitions assigned to it, and moves them; or
-    /// waits for the first record. `Polled`, with no batches if the wait ended without.
+    /// waits for records. `Polled`, with no batches if the wait ended without.
     Poll {
         /// Who.
         member: MemberId,
-        /// At most this many records, at least 1.
-        records_max: u32,
-        /// How long to wait for the first.
+        /// How much, of all its partitions together, and how long it may wait for that.
         #[serde(default)]
-        wait: Span,
+        budget: Budget,
     },
     /// Commits offsets: the next ones to read, as in Kafka. All or none. `Done`.
     Commit {
@@ -458,6 +462,34 @@ pub enum Op<'a> {
     Prefetch {
         /// How many; 0: no bound.
         max: u32,
+    },
+    /// Changes how a topic keeps its records, from now on: all of the policy. `Done`.
+    AlterTopic {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// How it keeps its records.
+        #[serde(default)]
+        policy: TopicPolicy,
+    },
+    /// Gives a topic more partitions; keys may then go to others than before, as in Kafka. Groups
+    /// that read it share it out anew. `Done`.
+    AddPartitions {
+        /// Which one.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// How many it has then, more than now.
+        partitions: u32,
+    },
+    /// Deletes the records of a partition before a position (Kafka's DeleteRecords). `Done`.
+    DeleteRecords {
+        /// Which topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// Which partition.
+        partition: u32,
+        /// The first that stays; `Latest`: none, but what open transactions wrote.
+        before: Position,
     },
 }
 
@@ -681,7 +713,8 @@ pub enum Position {
     Latest,
     /// This offset; refused if it is not between the oldest and the one after the newest.
     At(Offset),
-    /// The first record appended at this time or later.
+    /// The first record whose timestamp is this time or later (Kafka's ListOffsets by time); the
+    /// time it was appended, where it has none.
     Since(Time),
 }
 
@@ -694,6 +727,49 @@ pub enum Start {
     Earliest,
     /// With what comes next.
     Latest,
+}
+
+/// How much a `Read` or `Poll` may bring, and how long it may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Budget {
+    /// At most this many records, at least 1 (Kafka's `max.poll.records`).
+    pub records_max: u32,
+    /// At most these bytes of records, but one record in any case (Kafka's `fetch.max.bytes`).
+    /// None: the broker's limit of a batch.
+    pub bytes_max: Option<u32>,
+    /// It waits until so many bytes are there, or as much as the budget takes (Kafka's
+    /// `fetch.min.bytes`). One record is the least.
+    pub bytes_min: u32,
+    /// It waits so long at most, and then brings what there is (Kafka's `fetch.max.wait.ms`). Zero:
+    /// it does not wait.
+    pub wait: Span,
+    /// Which records it sees.
+    pub isolation: Isolation,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget {
+            records_max: 500,
+            bytes_max: None,
+            bytes_min: 0,
+            wait: Span::ZERO,
+            isolation: Isolation::Uncommitted,
+        }
+    }
+}
+
+impl Budget {
+    /// So many records, of what there is.
+    pub fn records(records_max: u32) -> Budget {
+        Budget { records_max, ..Budget::default() }
+    }
+
+    /// So many records, and a wait for the first.
+    pub fn waiting(records_max: u32, wait: Span) -> Budget {
+        Budget { records_max, wait, ..Budget::default() }
+    }
 }
 
 /// Which records a reader of a topic sees (Kafka's `isolation.level`).

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{MemberId, Offset, ProducerId, QueueId};
+use crate::id::{MemberId, Offset, ProducerId, QueueId, TopicId};
 use crate::time::Time;
 use crate::view::DeadlineReason;
 
@@ -42,6 +42,10 @@ pub(crate) enum Due {
     Transaction(ProducerId),
     /// This queue has something to do about itself, first of all this.
     Tend(QueueId, DeadlineReason),
+    /// The oldest batch of this partition may go.
+    Retention(TopicId, u32),
+    /// Compaction of this partition goes on.
+    Compaction(TopicId, u32),
 }
 
 impl Due {
@@ -55,6 +59,8 @@ impl Due {
             Due::Producer(_) => DeadlineReason::ProducerIdle,
             Due::Transaction(_) => DeadlineReason::TransactionEnds,
             Due::Tend(_, reason) => reason,
+            Due::Retention(..) => DeadlineReason::RetentionEnds,
+            Due::Compaction(..) => DeadlineReason::CompactionDue,
         }
     }
 }

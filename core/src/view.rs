@@ -9,7 +9,7 @@ use crate::id::{
     ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, Place, ProducerEpoch,
     ProducerId, QueueId, TopicId,
 };
-use crate::policy::QueuePolicy;
+use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::RawRecord;
 use crate::request::{Assignor, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
 use crate::time::{Span, Time};
@@ -83,6 +83,10 @@ pub enum DeadlineReason {
     QueueExpires,
     /// A queue has more to drop, or to hand out, than one input does.
     QueueOverflows,
+    /// The oldest records of a topic may go.
+    RetentionEnds,
+    /// A topic is compacted.
+    CompactionDue,
 }
 
 /// An exchange.
@@ -177,6 +181,8 @@ pub struct TopicView {
     pub name: String,
     /// Its partitions, from 0.
     pub partitions: Vec<PartitionView>,
+    /// How it keeps its records.
+    pub policy: TopicPolicy,
 }
 
 /// A partition.
@@ -189,6 +195,10 @@ pub struct PartitionView {
     pub end: Offset,
     /// Bytes of its records.
     pub bytes: u64,
+    /// The last stable offset: before it every transaction has ended.
+    pub stable_end: Offset,
+    /// Up to where it is compacted; None: the topic is not.
+    pub clean: Option<Offset>,
 }
 
 /// A producer that numbers its batches.

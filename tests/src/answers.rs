@@ -91,7 +91,8 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Publish { .. } => "Published",
         Op::Receive { wait, .. } if *wait > Span::ZERO => return Owed::Later("Received"),
         Op::Receive { .. } => "Received",
-        Op::Poll { wait, .. } if *wait > Span::ZERO => return Owed::Later("Polled"),
+        Op::Poll { budget, .. } if budget.wait > Span::ZERO => return Owed::Later("Polled"),
+        Op::Read { budget, .. } if budget.wait > Span::ZERO => return Owed::Later("ReadDone"),
         Op::Poll { .. } => "Polled",
         Op::ResetOffsets { .. } => "OffsetsReset",
         Op::DeleteOffsets { .. } | Op::PurgeQueue { .. } | Op::Redrive { .. } => "Count",
@@ -111,6 +112,9 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::DeleteQueue { .. }
         | Op::CreateTopic { .. }
         | Op::DeleteTopic { .. }
+        | Op::AlterTopic { .. }
+        | Op::AddPartitions { .. }
+        | Op::DeleteRecords { .. }
         | Op::Bind { .. }
         | Op::Unbind { .. }
         | Op::Cancel { .. }

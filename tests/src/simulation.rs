@@ -262,7 +262,7 @@ fn declarations() -> Vec<Op<'static>> {
             kind: ExchangeKind::Fanout,
             policy: Default::default(),
         },
-        Op::CreateTopic { name: "events".into(), partitions: 3 },
+        Op::CreateTopic { name: "events".into(), partitions: 3, policy: Default::default() },
         Op::DeclareQueue { name: "copy".into(), policy: copy },
         Op::DeclareQueue { name: "jobs".into(), policy: jobs },
         Op::DeclareQueue { name: "dead".into(), policy: QueuePolicy::default() },

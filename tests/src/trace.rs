@@ -21,5 +21,6 @@ mod play;
 mod policy;
 mod request;
 mod text;
+mod topics;
 
 pub use play::{frames, play};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use fanlight_core::codec::{self, Frame};
 use fanlight_core::{
-    Broker, Config, ConnId, Effect, Event, Fetched, Input, MessageView, Offset, Op, Overview,
-    PROTOCOL, Position, QueueView, Request, Session, Tag, Time, View,
+    Broker, Budget, Config, ConnId, Effect, Event, Fetched, Input, MessageView, Offset, Op,
+    Overview, PROTOCOL, Position, QueueView, Request, Session, Tag, Time, View,
 };
 
 /// After everything that the fixtures tell of, and before the last delay ends.
@@ -96,7 +96,7 @@ fn shown(broker: &mut Broker) -> String {
             writeln!(out, "records of {}/{partition}", topic.name).expect("a String takes it");
             for offset in view.start.0..view.end.0 {
                 let (topic, from) = (topic.name.as_str().into(), Position::At(Offset(offset)));
-                ask(Op::Read { topic, partition, from, records_max: 1 }, &mut out);
+                ask(Op::Read { topic, partition, from, budget: Budget::records(1) }, &mut out);
             }
         }
     }

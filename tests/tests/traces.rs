@@ -56,6 +56,19 @@ macro_rules! traces {
 }
 
 traces! {
+    old_records_go_by_time
+    a_partition_keeps_so_many_bytes
+    compaction_keeps_the_newest_of_each_key
+    a_tombstone_goes_after_its_time
+    a_compacted_topic_takes_no_record_without_a_key
+    a_topic_gets_another_policy
+    partitions_are_added_and_shared_out
+    records_are_deleted_before_an_offset
+    a_read_waits_until_its_budget_ends
+    a_poll_waits_for_so_many_bytes
+    records_are_found_by_their_timestamps
+    the_broker_may_write_the_timestamps
+    batches_without_keys_change_partitions
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
     a_record_brings_its_options

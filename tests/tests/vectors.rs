@@ -95,7 +95,7 @@ variants! {
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets
-        CommitInTransaction EndTransaction Prefetch;
+        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset;
@@ -104,12 +104,13 @@ variants! {
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
         QueueAltered ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom
         RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
-        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted;
+        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted
+        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted
-        TransactionBegan TransactionEnded ConsumerActive;
+        TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups
         Producers;
 }

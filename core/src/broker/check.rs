@@ -11,6 +11,7 @@ use crate::id::{ConsumerId, Offset};
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::timer::TimerId;
+use crate::topic::Topic;
 use crate::work::State;
 
 /// An invariant that does not hold, or a fact that contradicts the ones before it: a fault of
@@ -40,9 +41,7 @@ impl Broker {
         }
         self.check_consumers()?;
         for topic in self.topics.values() {
-            for log in &topic.partitions {
-                check_log(&topic.name, log)?;
-            }
+            self.check_topic(topic)?;
         }
         for group in self.groups.values() {
             self.check_group(group)?;
@@ -178,6 +177,47 @@ impl Broker {
         Ok(())
     }
 
+    fn check_topic(&self, topic: &Topic) -> Checked {
+        let Topic { name, policy, partitions, upkeep, .. } = topic;
+        hold(partitions.len() == upkeep.len(), || {
+            format!("topic {name}: not every partition is kept up")
+        })?;
+        for ((log, upkeep), partition) in partitions.iter().zip(upkeep).zip(0u32..) {
+            check_log(name, log)?;
+            hold(upkeep.cleaner.is_some() == policy.compact, || {
+                format!(
+                    "topic {name}/{partition}: it is compacted and should not be, or the reverse"
+                )
+            })?;
+            if let Some(fault) = upkeep.cleaner.as_ref().and_then(|cleaner| cleaner.fault(log)) {
+                return Err(Violation(format!("topic {name}/{partition}: {fault}")));
+            }
+            hold(
+                log.oldest_due(policy, self.now).is_none() || upkeep.retention != TimerId::NONE,
+                || {
+                    format!(
+                        "topic {name}/{partition}: nothing looks after what is retained too long"
+                    )
+                },
+            )?;
+            let dirty = upkeep.cleaner.as_ref().is_some_and(|cleaner| cleaner.is_dirty(log));
+            hold(!dirty || upkeep.cleaning.is_some(), || {
+                format!("topic {name}/{partition}: it is dirty and will not be compacted")
+            })?;
+        }
+        let mut polls = BTreeMap::new();
+        for group in self.groups.values() {
+            let waiting = group.members.values().filter(|member| member.waiting.is_some());
+            let waiting = waiting.filter(|member| member.topics.contains(topic.id)).count();
+            if waiting > 0 {
+                polls.insert(group.id, waiting as u32);
+            }
+        }
+        hold(topic.polled.iter().map(|(id, polls)| (*id, *polls)).eq(polls), || {
+            format!("topic {name}: the polls that wait for it are miscounted")
+        })
+    }
+
     fn check_waits(&self) -> Checked {
         for (number, wait) in self.waits.iter() {
             let known = match wait.what {
@@ -186,6 +226,10 @@ impl Broker {
                 }
                 Awaits::Record { group, member, .. } => {
                     self.groups[&group].members[&member].waiting == Some(*number)
+                }
+                Awaits::Read { partition, .. } => {
+                    let topic = &self.topics[&partition.0];
+                    topic.upkeep[partition.1 as usize].readers.contains_key(number)
                 }
             };
             hold(known, || format!("wait {number} is not where it would be woken"))?;
@@ -209,7 +253,12 @@ impl Broker {
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
         let idle = self.producers.len() + self.transactions;
         let tended = self.queues.values().filter(|queue| queue.tended.1 != TimerId::NONE).count();
-        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle + tended;
+        let kept = self.topics.values().flat_map(|topic| &topic.upkeep);
+        let kept = kept.map(|upkeep| {
+            usize::from(upkeep.retention != TimerId::NONE) + usize::from(upkeep.cleaning.is_some())
+        });
+        let kept = kept.sum::<usize>();
+        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle + tended + kept;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

@@ -17,7 +17,7 @@ use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, Tag, TopicId};
 use crate::limits::{COMMIT_METADATA_BYTES_MAX, COMMITS_PER_REQUEST_MAX};
 use crate::planted::{Planted, planted};
 use crate::refusal::Code;
-use crate::request::{CommitOffset, Position};
+use crate::request::{CommitOffset, Isolation, Position};
 use crate::set::Set;
 use crate::time::Time;
 
@@ -184,7 +184,7 @@ impl Broker {
         let id = self.group_of(conn, member)?;
         let partition = self.partition_named(topic, partition)?;
         let log = &self.topics[&partition.0].partitions[partition.1 as usize];
-        let to = resolve(log, to)?;
+        let to = resolve(log, to, Isolation::Uncommitted)?;
         let group = self.groups.get_mut(&id).expect("a member's group exists");
         let committed = group.committed(partition).unwrap_or_default();
         match group.owned.get_mut(&partition).filter(|owned| owned.member == member) {
@@ -225,7 +225,8 @@ impl Broker {
         let mut resets = Vec::new();
         for partition in partitions {
             let log = &self.topics[&topic_id].partitions[partition as usize];
-            let (offset, metadata) = (resolve(log, to)?, Cow::Borrowed(""));
+            let offset = resolve(log, to, Isolation::Uncommitted)?;
+            let metadata = Cow::Borrowed("");
             resets.push(StoredCommit { topic: topic_id, partition, offset, metadata });
         }
         let change = |reset: &StoredCommit<'_>| OffsetChange {

@@ -70,14 +70,10 @@ impl Broker {
             return;
         }
         let Wait { conn, tag, what, .. } = self.unpark(number);
-        let event = match what {
-            Awaits::Message { .. } => Event::Received { tag, deliveries: Cow::Borrowed(&[]) },
-            Awaits::Record { group, member, .. } => {
-                self.renew_session(group, member);
-                Event::Polled { tag, batches: Cow::Borrowed(&[]) }
-            }
-        };
-        self.tell(conn, event, out);
+        if let Awaits::Record { .. } | Awaits::Read { .. } = what {
+            return self.wait_for_records_expired(&what, (conn, tag), out);
+        }
+        self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
     }
 
     fn unpark(&mut self, number: u64) -> Wait {
@@ -104,8 +100,16 @@ impl Broker {
                 for topic in reader.topics.iter() {
                     let topic =
                         self.topics.get_mut(&topic).expect("a member reads topics that exist");
-                    topic.waiting.remove((group.id, member));
+                    let polls = topic.polled.get_mut(&group.id).expect("it is counted there");
+                    *polls -= 1;
+                    if *polls == 0 {
+                        topic.polled.remove(&group.id);
+                    }
                 }
+            }
+            Awaits::Read { partition: (topic, partition), .. } => {
+                let topic = self.topics.get_mut(&topic).expect("a topic that is read exists");
+                topic.upkeep[partition as usize].readers.remove(&number);
             }
         }
         wait

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::tend::deleted;
-use super::{Broker, Refused, counted, valid_name, within};
+use super::{Broker, Refused, counted, valid_name};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
@@ -131,35 +131,17 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn create_topic(
-        &mut self,
-        name: &str,
-        partitions: u32,
-        out: &mut dyn Sink,
-    ) -> Result<(), Refused> {
-        if let Some(id) = self.topic_names.get(name) {
-            let has = self.topics[id].partitions.len();
-            if has == partitions as usize {
-                return Ok(());
-            }
-            return Err(Code::Conflict.because(format!(
-                "topic {name:?} exists with {}, not {partitions}",
-                counted(has as u64, "partition")
-            )));
-        }
-        valid_name("topic", name)?;
-        let max = self.config.limits.partitions_max;
-        within("partitions", u64::from(partitions), 1, u64::from(max))?;
-        self.room_for("topics", self.topics.len(), self.config.limits.topics_max)?;
-        self.record(Fact::TopicCreated { id: self.next_topic, name: name.into(), partitions }, out);
-        self.changed(out, || format!("topic {name} was created, partitions: {partitions}"));
-        Ok(())
-    }
-
     pub(super) fn delete_topic(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
         let id = self.topic_named(name)?;
         let (groups, idle) = self.unsubscribe_all(id);
+        let readers = self.topics[&id].upkeep.iter().flat_map(|upkeep| upkeep.readers.keys());
+        let readers: Vec<u64> = readers.copied().collect();
+        let readers: Vec<_> = readers.into_iter().map(|wait| self.stop_waiting(wait)).collect();
         self.record(Fact::TopicDeleted { id }, out);
+        for wait in readers {
+            let refusal = Code::UnknownTopic.because(format!("topic {name:?} was deleted"));
+            self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
+        }
         self.changed(out, || format!("topic {name} was deleted"));
         for (member, conn) in idle {
             self.tell(conn, Event::Expelled { member }, out);

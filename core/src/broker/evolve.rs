@@ -8,12 +8,10 @@ use crate::exchange::Leads;
 use crate::fact::{Fact, StoredCommit};
 use crate::group::Group;
 use crate::id::{GroupId, Place, QueueId, TopicId};
-use crate::limits::PARTITIONS_MAX;
 use crate::log::Log;
-use crate::policy::QueuePolicy;
+use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::request::{HeaderMatch, Sequenced};
 use crate::time::Time;
-use crate::topic::Topic;
 
 pub(super) type Evolved = Result<(), Violation>;
 
@@ -31,15 +29,7 @@ impl Broker {
             }
             Fact::QueueDeleted { id } => self.queue_deleted(id)?,
             Fact::TopicCreated { id, name, partitions } => {
-                let name = name.into_owned();
-                let is_new = !self.topic_names.contains_key(&name) && id >= self.next_topic;
-                fresh(is_new, &name)?;
-                self.next_topic = TopicId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
-                if !(1..=PARTITIONS_MAX).contains(&partitions) {
-                    return Err(broken(&format!("topic {name} with {partitions} partitions")));
-                }
-                self.topic_names.insert(name.clone(), id);
-                self.topics.insert(id, Topic::new(id, name, partitions));
+                self.topic_made(id, name, partitions, TopicPolicy::default())?;
             }
             Fact::TopicDeleted { id } => self.topic_deleted(id)?,
             Fact::Bound { exchange, to, pattern } => {
@@ -122,6 +112,26 @@ impl Broker {
             Fact::ProducerSequence { producer, lane, next, batches } => {
                 self.producer_sequence(producer, lane, next, &batches)?;
             }
+            Fact::TopicMade { id, name, at, partitions, settings } => {
+                self.saw(at);
+                self.topic_made(id, name, partitions, TopicPolicy::of(&settings))?;
+            }
+            Fact::TopicAltered { id, at, settings } => {
+                self.topic_altered(id, at, TopicPolicy::of(&settings))?;
+            }
+            Fact::PartitionsAdded { topic, at, partitions } => {
+                self.topic_widened(topic, at, partitions)?;
+            }
+            Fact::LogTrimmed { place, at, start } => self.trimmed(place, at, start)?,
+            Fact::Compacted { topic, partition, at, clean, offsets } => {
+                self.compacted((topic, partition), at, clean, &offsets)?;
+            }
+            Fact::SparseBatch { topic, partition, base, count, at, kept, records } => {
+                self.sparse_batch((topic, partition), (base, count, at), &kept, &records)?;
+            }
+            Fact::CompactionState { topic, partition, clean, tombstones } => {
+                self.compaction_state((topic, partition), clean, &tombstones)?;
+            }
             Fact::ProducersFrom { next } => self.next_producer = self.next_producer.max(next),
             Fact::RunsSettled { queue, runs } => self.runs_gone(queue, &runs)?,
             Fact::OffsetsCommitted { group, at, offsets } => {
@@ -174,6 +184,10 @@ impl Broker {
         let topic = self.topics.remove(&id).ok_or_else(|| broken("topic"))?;
         self.topic_names.remove(&topic.name);
         self.stored_bytes -= topic.partitions.iter().map(Log::bytes).sum::<u64>();
+        for upkeep in &topic.upkeep {
+            self.timers.stop(upkeep.retention);
+            upkeep.cleaning.map(|(_, timer)| self.timers.stop(timer));
+        }
         for group in self.groups.values_mut() {
             group.committed.retain(|partition, _| partition.0 != id);
             group.owned.retain(|partition, _| partition.0 != id);

@@ -15,7 +15,7 @@ use crate::log::Log;
 use crate::queue::Queue;
 use crate::request::Inspect;
 use crate::set::Set;
-use crate::topic::Topic;
+use crate::topic::{Topic, Upkeep};
 use crate::view::{
     BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary,
     GroupView, MemberView, Overview, PartitionView, QueueView, TopicView, View,
@@ -204,11 +204,17 @@ fn group_summary(group: &Group) -> GroupSummary {
 }
 
 fn topic_view(topic: &Topic) -> TopicView {
-    let partition =
-        |log: &Log| PartitionView { start: log.start(), end: log.end(), bytes: log.bytes() };
+    let partition = |(log, upkeep): (&Log, &Upkeep)| PartitionView {
+        start: log.start(),
+        end: log.end(),
+        bytes: log.bytes(),
+        stable_end: log.stable_end(),
+        clean: upkeep.cleaner.as_ref().map(|cleaner| cleaner.clean()),
+    };
     TopicView {
         id: topic.id,
         name: topic.name.clone(),
-        partitions: topic.partitions.iter().map(partition).collect(),
+        partitions: topic.partitions.iter().zip(&topic.upkeep).map(partition).collect(),
+        policy: topic.policy.clone(),
     }
 }

@@ -49,6 +49,7 @@ impl Broker {
                     for part in self.parts_on(*topic, *partition).iter() {
                         self.arrived(part, at, &records);
                     }
+                    self.keep_up(*topic, *partition);
                 }
             }
         }

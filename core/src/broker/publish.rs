@@ -17,6 +17,7 @@ use crate::limits::{FACT_BYTES_MAX, HEADERS_MAX, TTL_MAX};
 use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::planted::{Planted, planted};
+use crate::policy::Timestamps;
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
 use crate::request::{Sequenced, Target, Unroutable};
@@ -62,6 +63,9 @@ impl Broker {
         self.check_size(records)?;
         let Routed { parts, unroutable: nowhere } = self.routed(to, unroutable, records)?;
         self.check_room(&parts)?;
+        for part in &parts {
+            self.check_keys(&part.route.topics, &part.records)?;
+        }
         let batches = self.place_all(&parts);
         let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
         if bytes > FACT_BYTES_MAX {
@@ -130,9 +134,12 @@ impl Broker {
             }
         }
         self.deliver_woken(out);
-        for append in appends.iter() {
-            if let Place::Partition(topic, partition) = append.place {
-                self.wake_polls(topic, partition, out);
+        for Stored { appends, records } in &batches {
+            let came = (records.as_bytes().len(), records.count());
+            for append in appends.iter() {
+                if let Place::Partition(topic, partition) = append.place {
+                    self.wake_readers((topic, partition), came, out);
+                }
             }
         }
         Ok(())
@@ -315,28 +322,30 @@ impl Broker {
                 .map(|id| Append { place: Place::Queue(id), base: self.queues[&id].work.end() }),
         );
         let mut parts = Vec::new();
-        // Topics with as many partitions share the parts.
-        let mut alike: Map<u32, Vec<TopicId>> = Map::default();
+        // Topics with as many partitions share the parts, unless the broker writes into them.
+        let mut alike: Map<(bool, u32), Vec<TopicId>> = Map::default();
         for id in route.topics.iter() {
-            let partitions = self.topics[&id].partitions.len() as u32;
-            alike.get_or_insert_with(partitions, Vec::new).push(id);
+            let topic = &self.topics[&id];
+            let stamps = topic.policy.timestamps == Timestamps::Broker;
+            let partitions = topic.partitions.len() as u32;
+            alike.get_or_insert_with((stamps, partitions), Vec::new).push(id);
         }
-        for (partitions, topics) in alike {
+        for ((stamps, _), topics) in alike {
+            let stamped = stamps.then(|| records.stamped(self.now));
+            let records = stamped.as_ref().unwrap_or(records);
             let split = match route.partition {
                 Some(partition) => alloc::vec![(partition, None)],
-                None => self.split(partitions, records),
+                None => self.split(&topics, records),
             };
             for (partition, part) in split {
                 let appends = topics.iter().map(|id| {
                     let base = self.topics[id].partitions[partition as usize].end();
                     Append { place: Place::Partition(*id, partition), base }
                 });
-                match part {
+                let part = part.map(|part| part.finish().expect("each part has a record"));
+                match part.or(stamped.clone()) {
                     None => whole.extend(appends),
-                    Some(part) => parts.push(Stored {
-                        appends: appends.collect(),
-                        records: part.finish().expect("each part has a record"),
-                    }),
+                    Some(records) => parts.push(Stored { appends: appends.collect(), records }),
                 }
             }
         }
@@ -346,14 +355,37 @@ impl Broker {
         parts
     }
 
+    /// The partition for records without a key: the same for the whole batch, and not the one that
+    /// the batch before went to (Kafka's sticky partitioner, KIP-480).
+    fn next_sticky(&mut self, topics: &[TopicId]) -> u32 {
+        let topic = &self.topics[&topics[0]];
+        let partitions = topic.partitions.len() as u32;
+        let next = match topic.sticky {
+            Some(before) if partitions > 1 => {
+                let other = self.rng.below(partitions - 1);
+                other + u32::from(other >= before)
+            }
+            _ => self.rng.below(partitions),
+        };
+        for id in topics {
+            self.topics.get_mut(id).expect("a batch is routed to topics that exist").sticky =
+                Some(next);
+        }
+        next
+    }
+
     /// Which records go to which partition; a part is only made where there are several.
-    fn split(&mut self, partitions: u32, records: &Records<'_>) -> Vec<(u32, Option<Batch>)> {
+    fn split(&mut self, topics: &[TopicId], records: &Records<'_>) -> Vec<(u32, Option<Batch>)> {
+        let partitions = self.topics[&topics[0]].partitions.len() as u32;
+        if !records.have_keys() {
+            return alloc::vec![(self.next_sticky(topics), None)];
+        }
         let mut sticky = None;
         let mut to = Vec::with_capacity(records.count() as usize);
         for record in records.iter() {
             to.push(match record.key {
                 Some(key) => partition_of(key, partitions),
-                None => *sticky.get_or_insert_with(|| self.rng.below(partitions)),
+                None => *sticky.get_or_insert_with(|| self.next_sticky(topics)),
             });
         }
         if to.iter().all(|partition| *partition == to[0]) {

@@ -15,13 +15,14 @@ use crate::codec;
 use crate::exchange::Leads;
 use crate::fact::{Fact, Stored, StoredCommit};
 use crate::group::Group;
-use crate::id::{Append, Offset, Place};
+use crate::id::{Append, Offset, Place, TopicId};
 use crate::limits::{COMMITS_PER_REQUEST_MAX, SETTLED_PER_FACT_MAX};
 use crate::log::Log;
 use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::request::Destination;
 use crate::time::Time;
+use crate::topic::Upkeep;
 use crate::work::State;
 
 const MAGIC: &[u8; 4] = b"FLSN";
@@ -80,9 +81,16 @@ impl Broker {
         }
         for topic in self.topics.values() {
             let partitions = topic.partitions.len() as u32;
-            put(Fact::TopicCreated { id: topic.id, name: topic.name.as_str().into(), partitions });
-            for (log, partition) in topic.partitions.iter().zip(0..) {
+            put(Fact::TopicMade {
+                id: topic.id,
+                name: topic.name.as_str().into(),
+                at: Time::ZERO,
+                partitions,
+                settings: topic.policy.settings().into(),
+            });
+            for ((log, upkeep), partition) in topic.partitions.iter().zip(&topic.upkeep).zip(0..) {
                 put_log(Place::Partition(topic.id, partition), log, &mut put);
+                put_upkeep((topic.id, partition), log, upkeep, &mut put);
             }
         }
         for queue in self.queues.values() {
@@ -181,13 +189,35 @@ fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
             put(Fact::LogStarts { place, next: base });
         }
         let records = segment.records().expect("segments gives those that are held").clone();
+        end = base.plus(u64::from(segment.count));
+        if let (Place::Partition(topic, partition), Some(kept)) = (place, segment.kept()) {
+            let (count, at, kept) = (segment.count, segment.at, Cow::Borrowed(kept));
+            put(Fact::SparseBatch { topic, partition, base, count, at, kept, records });
+            continue;
+        }
         let appends = [Append { place, base }];
         let batch = Stored { appends: Cow::Borrowed(&appends), records };
         put(Fact::Published { at: segment.at, batches: Cow::Borrowed(&[batch]) });
-        end = base.plus(u64::from(segment.count));
     }
     if log.end() > end {
         put(Fact::LogStarts { place, next: log.end() });
+    }
+}
+
+/// Where a partition starts, and how far it is compacted.
+fn put_upkeep(
+    (topic, partition): (TopicId, u32),
+    log: &Log,
+    upkeep: &Upkeep,
+    put: &mut impl FnMut(Fact<'_>),
+) {
+    if log.start() > Offset(0) {
+        let place = Place::Partition(topic, partition);
+        put(Fact::LogTrimmed { place, at: Time::ZERO, start: log.start() });
+    }
+    if let Some(cleaner) = &upkeep.cleaner {
+        let (clean, tombstones) = (cleaner.clean(), cleaner.tombstones().collect());
+        put(Fact::CompactionState { topic, partition, clean, tombstones });
     }
 }
 

@@ -166,7 +166,7 @@ impl Broker {
         }
         for place in places {
             if let Place::Partition(topic, partition) = place {
-                self.wake_polls(topic, partition, out);
+                self.wake_all_readers((topic, partition), out);
             }
         }
     }
@@ -261,6 +261,9 @@ impl Broker {
                 if !commit {
                     runs.iter().for_each(|(base, count)| log.hide(*base, *count));
                 }
+            }
+            if let Place::Partition(topic, partition) = place {
+                self.keep_up(topic, partition);
             }
             self.decide(place, runs, commit)?;
         }

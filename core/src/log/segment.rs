@@ -33,6 +33,10 @@ impl Segment {
         self.records.as_ref()
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        self.records.as_ref().map_or(0, |records| records.as_bytes().len() as u64)
+    }
+
     /// Where each record that is left lies, unless none went.
     pub(crate) fn kept(&self) -> Option<&[(u32, u32)]> {
         self.kept.as_deref().map(Vec::as_slice)

@@ -71,7 +71,7 @@ impl Pair {
         assert_eq!(self.log.stable_end().0, stable);
         let from = start + u64::from(rng.below(1 + (end - start) as u32));
         let (records_max, bytes_max) = (1 + rng.below(9), 1 + rng.below(40) as usize);
-        let ask = Ask { from: Offset(from), records_max, bytes_max, isolation };
+        let ask = Ask { from: Offset(from), records_max, bytes_max, bytes_min: 0, isolation };
         let committed = isolation == Isolation::Committed;
         let seen = self
             .model
@@ -148,6 +148,7 @@ fn a_batch_that_is_mostly_gone_gives_its_memory_back() {
         from: Offset(0),
         records_max: 10,
         bytes_max: 1 << 20,
+        bytes_min: 0,
         isolation: Isolation::Uncommitted,
     };
     let run = log.read(ask).expect("two are left");

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 use fanlight_core::limits::{BATCH_RECORDS_MAX, DELIVERIES_PER_EVENT_MAX};
-use fanlight_core::{Batch, Event, LeaseId, Op, Position, QueuePolicy, Records, Target};
+use fanlight_core::{Batch, Budget, Event, LeaseId, Op, Position, QueuePolicy, Records, Target};
 use fanlight_server::client::{Client, ClientError};
 
 use super::Session;
@@ -88,7 +88,7 @@ async fn make(client: &mut Client, mode: Mode, name: &str) -> Result<(), ClientE
     let name = name.into();
     client
         .done(match mode {
-            Mode::Stream => Op::CreateTopic { name, partitions: 1 },
+            Mode::Stream => Op::CreateTopic { name, partitions: 1, policy: Default::default() },
             Mode::Queue => Op::DeclareQueue { name, policy: QueuePolicy::default() },
         })
         .await
@@ -195,7 +195,12 @@ async fn read(
     while messages < options.messages {
         let records_max = options.batch as u32;
         let at = Instant::now();
-        let op = Op::Read { topic: name.into(), partition: 0, from, records_max };
+        let op = Op::Read {
+            topic: name.into(),
+            partition: 0,
+            from,
+            budget: Budget::records(records_max),
+        };
         let frame = client.request(op).await?;
         if let Event::ReadDone { batch: Some(batch), .. } = frame.event()? {
             let count = u64::from(batch.records.count());

@@ -170,15 +170,24 @@ pub(crate) async fn explain(client: &mut Client, error: ClientError, name: &str)
 
 #[cfg(test)]
 mod tests {
-    use fanlight_core::{ExchangeKind, ExchangeView, Offset, PartitionView, TopicId, TopicView};
+    use fanlight_core::{
+        ExchangeKind, ExchangeView, Offset, PartitionView, TopicId, TopicPolicy, TopicView,
+    };
 
     use super::*;
 
     const ALL: &[Kind] = &[Kind::Topic, Kind::Queue, Kind::Exchange];
 
     fn topic(name: &str) -> TopicView {
-        let partitions = vec![PartitionView { start: Offset(0), end: Offset(0), bytes: 0 }];
-        TopicView { id: TopicId(0), name: name.to_owned(), partitions }
+        let empty = Offset(0);
+        let partition =
+            PartitionView { start: empty, end: empty, bytes: 0, stable_end: empty, clean: None };
+        TopicView {
+            id: TopicId(0),
+            name: name.to_owned(),
+            partitions: vec![partition],
+            policy: TopicPolicy::default(),
+        }
     }
 
     fn overview() -> Overview {

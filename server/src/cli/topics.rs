@@ -55,7 +55,13 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
     match options.action.unwrap_or(Action::List) {
         Action::List => list(&client.overview().await?, out)?,
         Action::Create { name, partitions } => {
-            client.done(Op::CreateTopic { name: name.as_str().into(), partitions }).await?;
+            client
+                .done(Op::CreateTopic {
+                    name: name.as_str().into(),
+                    partitions,
+                    policy: Default::default(),
+                })
+                .await?;
             let partitions = counted(u64::from(partitions), "partition");
             out.done(&format!("topic {name} has {partitions}"))?;
         }

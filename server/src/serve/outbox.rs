@@ -269,6 +269,13 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::TransactionEnded { .. }
         | Fact::TransactionOpen { .. }
         | Fact::TransactionOutcome { .. }
+        | Fact::TopicMade { .. }
+        | Fact::TopicAltered { .. }
+        | Fact::PartitionsAdded { .. }
+        | Fact::LogTrimmed { .. }
+        | Fact::Compacted { .. }
+        | Fact::SparseBatch { .. }
+        | Fact::CompactionState { .. }
         | Fact::Aborted { .. } => {}
     }
 }

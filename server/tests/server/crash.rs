@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanlight_core::{
-    Event, Inspect, LeaseId, Offset, Op, Position, QueuePolicy, Span, Tag, Target, View,
+    Budget, Event, Inspect, LeaseId, Offset, Op, Position, QueuePolicy, Span, Tag, Target, View,
 };
 
 use crate::client::{Client, Lost, batch, to_queue};
@@ -184,7 +184,7 @@ pub(crate) async fn read_all(
     let mut from = from;
     loop {
         let topic = topic.into();
-        let op = Op::Read { topic, partition, from, records_max: 1_000 };
+        let op = Op::Read { topic, partition, from, budget: Budget::records(1_000) };
         let tag = client.ask(op).await.expect("the server is there");
         let (base, more) = client
             .expect(|event| match event {
@@ -316,7 +316,11 @@ async fn what_was_confirmed_survives_being_killed_under_load() {
             for queue in ["kept", "worked"] {
                 client.declare_queue(queue, QueuePolicy::default()).await;
             }
-            let op = Op::CreateTopic { name: "events".into(), partitions: PARTITIONS };
+            let op = Op::CreateTopic {
+                name: "events".into(),
+                partitions: PARTITIONS,
+                policy: Default::default(),
+            };
             client.done(op).await.expect("the server is there");
         }
         let mut tasks = tokio::task::JoinSet::new();

@@ -120,7 +120,7 @@ async fn snapshots_take_the_place_of_the_journal_and_nothing_is_lost() {
     let mut client = Client::open(&server).await;
     client.declare_queue("jobs", QueuePolicy::default()).await;
     client.declare_queue("kept", QueuePolicy::default()).await;
-    let op = Op::CreateTopic { name: "events".into(), partitions: 2 };
+    let op = Op::CreateTopic { name: "events".into(), partitions: 2, policy: Default::default() };
     client.done(op).await.expect("the server is there");
     let published = client.publish(to_queue("kept"), batch(["a", "b"])).await;
     published.expect("the server is there").expect("there is room");

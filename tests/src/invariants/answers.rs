@@ -22,7 +22,8 @@ impl Invariant for Answers {
         match moment {
             Moment::Asked(conn, request) => {
                 let waits = match &request.op {
-                    Op::Receive { wait, .. } | Op::Poll { wait, .. } => *wait > Span::ZERO,
+                    Op::Receive { wait, .. } => *wait > Span::ZERO,
+                    Op::Poll { budget, .. } | Op::Read { budget, .. } => budget.wait > Span::ZERO,
                     // It is answered only if it is refused.
                     Op::Publish { confirm, .. } => !confirm,
                     _ => false,

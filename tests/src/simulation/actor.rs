@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Pick, Position,
-    Request, Span, Start, Tag, Target,
+    Assignor, Batch, Budget, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Pick,
+    Position, Request, Span, Start, Tag, Target,
 };
 
 use crate::client::Client;
@@ -168,7 +168,7 @@ impl Actor {
             return Some(Op::Leave { member });
         }
         let (records_max, wait) = (dice.between(1, 10) as u32, Span::from_millis(20));
-        Some(Op::Poll { member, records_max, wait })
+        Some(Op::Poll { member, budget: Budget::waiting(records_max, wait) })
     }
 }
 

@@ -3,13 +3,14 @@
 use fanlight_core::{
     Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
     GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
-    Overview, Place, ProducerView, QueuePolicy, QueueView, Stored, StoredCommit, Time, TopicView,
-    View, WantedHeader,
+    Overview, Place, ProducerView, QueuePolicy, QueueView, Stored, StoredCommit, Time, View,
+    WantedHeader,
 };
 
 use super::names::Names;
 use super::policy::shown_policy;
 use super::text::{shown_record, shown_records, shown_span};
+use super::topics::{shown_topic, shown_topic_fact};
 
 /// The lines of an effect: one, and one more for each thing that an event lists.
 pub(super) fn shown(effect: &Effect<'_>, names: &Names) -> Vec<String> {
@@ -48,9 +49,14 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             format!("queue-altered {}{policy}", names.queue(*id))
         }
         Fact::QueueDeleted { id } => format!("queue-deleted {}", names.queue(*id)),
-        Fact::TopicCreated { id, name, partitions } => {
-            format!("topic-created {name} {id} partitions={partitions}")
-        }
+        Fact::TopicCreated { .. }
+        | Fact::TopicMade { .. }
+        | Fact::TopicAltered { .. }
+        | Fact::PartitionsAdded { .. }
+        | Fact::LogTrimmed { .. }
+        | Fact::Compacted { .. }
+        | Fact::SparseBatch { .. }
+        | Fact::CompactionState { .. } => shown_topic_fact(fact, names),
         Fact::TopicDeleted { id } => format!("topic-deleted {}", names.topic(*id)),
         Fact::Bound { exchange, to, pattern } => format!("bound {exchange} {to:?} key={pattern:?}"),
         Fact::Unbound { exchange, to, pattern } => {
@@ -228,9 +234,13 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
         Event::Polled { tag, batches } => {
             return (format!("{tag} polled"), batches.iter().map(shown_fetched).collect());
         }
-        Event::ReadDone { tag, start, end, batch } => {
+        Event::ReadDone { tag, start, end, stable_end, batch } => {
             let batch = batch.iter().map(shown_fetched).collect();
-            return (format!("{tag} read of {start} to {end}"), batch);
+            let stable = match stable_end == end {
+                true => String::new(),
+                false => format!(", stable to {stable_end}"),
+            };
+            return (format!("{tag} read of {start} to {end}{stable}"), batch);
         }
         Event::OffsetsReset { tag, changes } => format!(
             "{tag} reset {}",
@@ -363,14 +373,6 @@ fn shown_queue(queue: &QueueView) -> Vec<String> {
         )
     }));
     lines
-}
-
-fn shown_topic(topic: &TopicView) -> Vec<String> {
-    let partitions = topic.partitions.iter().zip(0..).map(|(partition, number)| {
-        let name = &topic.name;
-        format!("  {name}/{number} {} to {} {}B", partition.start, partition.end, partition.bytes)
-    });
-    [format!("topic {} {}", topic.name, topic.id)].into_iter().chain(partitions).collect()
 }
 
 fn shown_summary(group: &GroupSummary) -> String {

@@ -22,7 +22,9 @@ impl Names {
         if let Effect::Fact(fact) = effect {
             if let Fact::QueueDeclared { id, name, .. } | Fact::QueueMade { id, name, .. } = fact {
                 self.queues.insert(*id, name.clone().into_owned());
-            } else if let Fact::TopicCreated { id, name, .. } = fact {
+            } else if let Fact::TopicCreated { id, name, .. } | Fact::TopicMade { id, name, .. } =
+                fact
+            {
                 self.topics.insert(*id, name.clone().into_owned());
             } else if let Fact::GroupCreated { id, name } = fact {
                 self.groups.insert(*id, name.clone().into_owned());

@@ -11,6 +11,7 @@ use fanlight_core::{
 use super::names::Names;
 use super::policy::policy;
 use super::text::{add_record, span};
+use super::topics::{budget, topics};
 
 pub(super) type Parsed<T> = Result<T, String>;
 
@@ -55,7 +56,7 @@ impl<'t> Words<'t> {
     }
 
     /// The next word that is no `name=value`.
-    fn next(&mut self, what: &str) -> Parsed<&'t str> {
+    pub(super) fn next(&mut self, what: &str) -> Parsed<&'t str> {
         let word = self.plain.next().ok_or_else(|| format!("{what} is missing"))?;
         Ok(word.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(word))
     }
@@ -68,7 +69,7 @@ impl<'t> Words<'t> {
         self.plain.len() < before
     }
 
-    fn name(&mut self, what: &str) -> Parsed<Cow<'t, str>> {
+    pub(super) fn name(&mut self, what: &str) -> Parsed<Cow<'t, str>> {
         self.next(what).map(Cow::from)
     }
 
@@ -150,11 +151,6 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             if_unused: words.flag("if-unused"),
         },
         "purge" => Op::PurgeQueue { name: words.name("the queue")? },
-        "topic" => Op::CreateTopic {
-            name: words.name("the topic")?,
-            partitions: words.number("partitions")?.unwrap_or(1),
-        },
-        "delete-topic" => Op::DeleteTopic { name: words.name("the topic")? },
         "bind" => Op::Bind {
             exchange: words.name("the exchange")?,
             to: destination(words)?,
@@ -169,7 +165,7 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
         },
         "watch" => Op::Watch { on: words.next("on or off")? == "on" },
         "inspect" => Op::Inspect { what: inspected(words)? },
-        _ => return Ok(None),
+        _ => return topics(verb, words),
     }))
 }
 
@@ -370,17 +366,13 @@ fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
         "read" => {
             let (topic, partition) = partition(words.next("topic/partition")?)?;
             let from = position(words.next("a position")?)?;
-            let records_max = words.number("max")?.unwrap_or(100);
-            Op::Read { topic: topic.into(), partition, from, records_max }
+            let budget = budget(words)?;
+            Op::Read { topic: topic.into(), partition, from, budget }
         }
         "join" => join(words)?,
         "heartbeat" => Op::Heartbeat { member: MemberId(words.id("member-")?) },
         "leave" => Op::Leave { member: MemberId(words.id("member-")?) },
-        "poll" => Op::Poll {
-            member: MemberId(words.id("member-")?),
-            records_max: words.number("max")?.unwrap_or(100),
-            wait: words.span("wait")?.unwrap_or_default(),
-        },
+        "poll" => Op::Poll { member: MemberId(words.id("member-")?), budget: budget(words)? },
         "commit" => {
             let member = MemberId(words.id("member-")?);
             let generation = Generation(words.number("generation")?.ok_or("generation=")?);
@@ -452,12 +444,12 @@ fn offsets<'t>(words: &mut Words<'t>) -> Parsed<Cow<'t, [CommitOffset<'t>]>> {
     Ok(offsets.collect::<Parsed<Vec<_>>>()?.into())
 }
 
-fn partition(text: &str) -> Parsed<(&str, u32)> {
+pub(super) fn partition(text: &str) -> Parsed<(&str, u32)> {
     let (topic, partition) = text.split_once('/').ok_or_else(|| format!("{text:?}: topic/0"))?;
     Ok((topic, partition.parse().map_err(|_| format!("{text:?}: the partition is a number"))?))
 }
 
-fn position(text: &str) -> Parsed<Position> {
+pub(super) fn position(text: &str) -> Parsed<Position> {
     Ok(match text {
         "earliest" => Position::Earliest,
         "latest" => Position::Latest,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fanlight_core::{Batch, Options, Record, Records, Span};
+use fanlight_core::{Batch, Options, Record, Records, Span, Time};
 
 /// `10ms`, `2s`, `5ns`.
 pub(super) fn span(text: &str) -> Result<Span, String> {
@@ -43,7 +43,7 @@ pub(super) fn words(line: &str) -> Vec<&str> {
     words
 }
 
-/// Adds a record: `@key{name:value,name:value}[ttl=1s,delay=1s,priority=3,id=x]"body"`, each part
+/// Adds a record: `@key{name:value,name:value}[at=1s,ttl=1s,delay=1s,priority=3,id=x]"body"`, each part
 /// but the body optional, or `20*"x"` for a body of 20 bytes.
 pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
     let bad =
@@ -59,7 +59,7 @@ pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
         Some((before, options)) => (before, options.strip_suffix(']').ok_or_else(bad)?),
         None => (before, ""),
     };
-    let options = read_options(options)?;
+    let (timestamp, options) = read_options(options)?;
     let (key, headers) = match before.split_once('{') {
         Some((key, headers)) => (key, headers.strip_suffix('}').ok_or_else(bad)?),
         None => (before, ""),
@@ -70,28 +70,30 @@ pub(super) fn add_record(batch: &mut Batch, text: &str) -> Result<(), String> {
     let headers = headers.ok_or_else(bad)?;
     let headers = headers.into_iter().map(|(name, value)| (name, value.as_bytes()));
     batch
-        .push_with(key.map(str::as_bytes), headers, None, &options, body.as_bytes())
+        .push_with(key.map(str::as_bytes), headers, timestamp, &options, body.as_bytes())
         .map_err(|malformed| malformed.to_string())
 }
 
-fn read_options(text: &str) -> Result<Options<'_>, String> {
-    let mut options = Options::default();
+fn read_options(text: &str) -> Result<(Option<Time>, Options<'_>), String> {
+    let (mut timestamp, mut options) = (None, Options::default());
     for part in text.split_terminator(',') {
         match part.split_once('=') {
+            Some(("at", at)) => timestamp = Some(Time::ZERO + span(at)?),
             Some(("ttl", ttl)) => options.ttl = Some(span(ttl)?),
             Some(("delay", delay)) => options.delay = Some(span(delay)?),
             Some(("priority", number)) => {
                 options.priority = Some(number.parse().map_err(|_| format!("{part:?}"))?);
             }
             Some(("id", id)) => options.id = Some(id.as_bytes()),
-            Some(_) | None => return Err(format!("{part:?}: ttl=, delay=, priority=, id=")),
+            Some(_) | None => return Err(format!("{part:?}: at=, ttl=, delay=, priority=, id=")),
         }
     }
-    Ok(options)
+    Ok((timestamp, options))
 }
 
-fn shown_options(options: &Options<'_>) -> String {
+fn shown_options(timestamp: Option<Time>, options: &Options<'_>) -> String {
     let parts: Vec<String> = [
+        timestamp.map(|at| format!("at={}", shown_span(at.since(Time::ZERO)))),
         options.ttl.map(|ttl| format!("ttl={}", shown_span(ttl))),
         options.delay.map(|delay| format!("delay={}", shown_span(delay))),
         options.priority.map(|priority| format!("priority={priority}")),
@@ -117,7 +119,7 @@ pub(super) fn shown_record(record: &Record<'_>) -> String {
     if !headers.is_empty() {
         write!(shown, "{{{}}}", headers.join(",")).expect("a String takes it");
     }
-    shown += &shown_options(&record.options);
+    shown += &shown_options(record.timestamp, &record.options);
     let body = record.body;
     match body.first() {
         Some(first) if body.len() > 20 && body.iter().all(|byte| byte == first) => {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, CommitOffset, ConnId, Generation, MemberId, Offset, Op, Position, Span, Start, Time,
+    Assignor, Budget, CommitOffset, ConnId, Generation, Isolation, MemberId, Offset, Op, Position,
+    Span, Start, Time, Timestamps, TopicPolicy,
 };
 
 use super::{GROUPS, TOPICS, Workload};
@@ -14,16 +15,12 @@ impl Workload {
         if self.client(conn).members.is_empty() && self.dice.percent(80) {
             return self.join();
         }
-        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 2]) {
+        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 2, 6]) {
             0 => self.read(),
             1 => self.join(),
             2 => Op::Heartbeat { member: self.member(conn).0 },
             3 => Op::Leave { member: self.leaver(conn) },
-            4 => Op::Poll {
-                member: self.member(conn).0,
-                records_max: *self.dice.pick(&[0, 1, 1, 2, 2, 5, 5, 100]),
-                wait: self.wait(),
-            },
+            4 => Op::Poll { member: self.member(conn).0, budget: self.budget() },
             5 => self.commit(conn),
             6 => Op::Seek {
                 member: self.member(conn).0,
@@ -31,6 +28,7 @@ impl Workload {
                 partition: self.partition(),
                 to: self.position(),
             },
+            10 => self.shape(),
             7 => Op::ResetOffsets {
                 group: (*self.dice.pick(&GROUPS)).into(),
                 topic: self.topic().into(),
@@ -57,12 +55,57 @@ impl Workload {
         CommitOffset { topic, partition, offset, metadata: metadata.into() }
     }
 
+    /// Changes a topic that is there.
+    fn shape(&mut self) -> Op<'static> {
+        match self.dice.weighted(&[40, 10, 30]) {
+            0 => Op::AlterTopic { name: self.topic().into(), policy: self.topic_policy() },
+            1 => Op::AddPartitions {
+                topic: self.topic().into(),
+                partitions: *self.dice.pick(&[2, 3, 4, 4, 5, 6]),
+            },
+            _ => Op::DeleteRecords {
+                topic: self.topic().into(),
+                partition: self.partition(),
+                before: self.position(),
+            },
+        }
+    }
+
+    pub(super) fn topic_policy(&mut self) -> TopicPolicy {
+        let plain = TopicPolicy::default();
+        if self.dice.percent(40) {
+            return plain;
+        }
+        let span = |ms: u64| Some(Span::from_millis(ms));
+        TopicPolicy {
+            retention: *self.dice.pick(&[None, None, span(100), span(1_000), span(5_000), span(0)]),
+            retention_bytes: *self.dice.pick(&[None, None, Some(0), Some(60), Some(400)]),
+            compact: self.dice.percent(50),
+            tombstone_retention: *self.dice.pick(&[plain.tombstone_retention, Span::from_secs(1)]),
+            timestamps: *self.dice.pick(&[
+                Timestamps::Producer,
+                Timestamps::Producer,
+                Timestamps::Broker,
+            ]),
+        }
+    }
+
     fn read(&mut self) -> Op<'static> {
         Op::Read {
             topic: self.topic().into(),
             partition: self.partition(),
             from: self.position(),
-            records_max: *self.dice.pick(&[0, 1, 3, 100]),
+            budget: self.budget(),
+        }
+    }
+
+    fn budget(&mut self) -> Budget {
+        Budget {
+            records_max: *self.dice.pick(&[0, 1, 1, 2, 2, 5, 5, 100]),
+            bytes_max: *self.dice.pick(&[None, None, None, Some(0), Some(1), Some(60)]),
+            bytes_min: *self.dice.pick(&[0, 0, 0, 1, 40, 200]),
+            wait: self.wait(),
+            isolation: *self.dice.pick(&[Isolation::Uncommitted, Isolation::Committed]),
         }
     }
 

@@ -127,7 +127,7 @@ impl Workload {
 
     fn create_topic(&mut self, name: &'static str) -> Op<'static> {
         let partitions = if name == "one" { 1 } else { *self.dice.pick(&[3, 3, 3, 3, 3, 3, 5]) };
-        Op::CreateTopic { name: name.into(), partitions }
+        Op::CreateTopic { name: name.into(), partitions, policy: self.topic_policy() }
     }
 
     fn declare_queue(&mut self, name: &'static str) -> Op<'static> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use fanlight_core::codec::{self, Frame};
 use fanlight_core::{
-    Assignor, Batch, Broker, CommitOffset, Config, ConnId, Delivery, Destination, Effect, Event,
-    Input, LeaseId, MemberId, MessageState, Offset, Op, PROTOCOL, Position, QueuePolicy, Records,
-    Request, Session, Span, Start, Tag, Target, Time, View,
+    Assignor, Batch, Broker, Budget, CommitOffset, Config, ConnId, Delivery, Destination, Effect,
+    Event, Input, LeaseId, MemberId, MessageState, Offset, Op, PROTOCOL, Position, QueuePolicy,
+    Records, Request, Session, Span, Start, Tag, Target, Time, View,
 };
 
 use super::reference::{
@@ -75,7 +75,14 @@ impl System {
                 Op::Bind { exchange, to, pattern: "".into(), headers: Default::default() },
             );
         }
-        self.ask(admin, Op::CreateTopic { name: "log".into(), partitions: PARTITIONS });
+        self.ask(
+            admin,
+            Op::CreateTopic {
+                name: "log".into(),
+                partitions: PARTITIONS,
+                policy: Default::default(),
+            },
+        );
         self.worker = self.open();
         self.join();
     }
@@ -221,7 +228,10 @@ impl System {
         let mut records = Vec::new();
         while records.len() < usize::from(max) {
             let (member, records_max) = (self.member, u32::from(max) - records.len() as u32);
-            let told = self.ask(self.reader, Op::Poll { member, records_max, wait: Span::ZERO });
+            let told = self.ask(
+                self.reader,
+                Op::Poll { member, budget: Budget::waiting(records_max, Span::ZERO) },
+            );
             let Answer::Records(more) = told.answer else {
                 panic!("a poll was answered {:?}", told.answer);
             };

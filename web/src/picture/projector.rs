@@ -271,7 +271,9 @@ impl Projector {
                 self.is_stale = true;
                 self.say(at, LineKind::Topology, what.to_string(), About::default());
             }
-            Activity::OffsetDeleted { .. } => {
+            Activity::OffsetDeleted { .. }
+            | Activity::Trimmed { .. }
+            | Activity::Compacted { .. } => {
                 self.is_stale = true;
                 self.say(at, LineKind::Topology, activity.to_string(), About::default());
             }

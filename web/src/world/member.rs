@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fanlight_core::{
-    Assignment, Assignor, Code, CommitOffset, Event, Fetched, Generation, MemberId, Offset, Op,
-    Refusal, Span, Start, Tag, Time,
+    Assignment, Assignor, Budget, Code, CommitOffset, Event, Fetched, Generation, MemberId, Offset,
+    Op, Refusal, Span, Start, Tag, Time,
 };
 
 use super::actor::{Desk, InHand, Note, Part};
@@ -140,7 +140,8 @@ impl Member {
             && self.polling.is_none()
         {
             let records_max = desk.tuning.prefetch.max(1);
-            self.polling = Some(desk.send(Op::Poll { member, records_max, wait: WAIT }));
+            self.polling =
+                Some(desk.send(Op::Poll { member, budget: Budget::waiting(records_max, WAIT) }));
         }
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn topology() -> Vec<Op<'static>> {
             kind: ExchangeKind::Topic,
             policy: Default::default(),
         },
-        Op::CreateTopic { name: TOPIC.into(), partitions: PARTITIONS },
+        Op::CreateTopic { name: TOPIC.into(), partitions: PARTITIONS, policy: Default::default() },
         Op::DeclareQueue { name: DEAD.into(), policy: QueuePolicy::default() },
         Op::DeclareQueue { name: QUEUE.into(), policy },
         bind(Destination::Topic(Cow::Borrowed(TOPIC))),

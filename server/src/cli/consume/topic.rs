@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fanlight_core::{
-    Code, CommitOffset, Event, Fetched, Generation, MemberId, Offset, Op, Overview, Position, Span,
-    Start,
+    Budget, Code, CommitOffset, Event, Fetched, Generation, MemberId, Offset, Op, Overview,
+    Position, Span, Start,
 };
 use fanlight_server::client::{Client, ClientError, answered};
 
@@ -124,7 +124,9 @@ async fn poll_on(
     while left > 0 {
         let records_max = left.min(u64::from(RECORDS_MAX)) as u32;
         let wait = if options.follow { POLL_WAIT } else { Span::ZERO };
-        let tag = client.send(Op::Poll { member: member.id, records_max, wait }).await?;
+        let tag = client
+            .send(Op::Poll { member: member.id, budget: Budget::waiting(records_max, wait) })
+            .await?;
         // Assignments come between: they are heard in their order, before what was polled.
         let frame = loop {
             let frame = tokio::select! {
@@ -285,7 +287,7 @@ async fn read_once(
         topic: options.target.as_str().into(),
         partition: reading.partition,
         from: reading.next,
-        records_max: left.min(u64::from(RECORDS_MAX)) as u32,
+        budget: Budget::records(left.min(u64::from(RECORDS_MAX)) as u32),
     };
     let frame = match client.request(op).await {
         Ok(frame) => frame,

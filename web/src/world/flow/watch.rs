@@ -1,7 +1,7 @@
 //! The watcher: the connection that is told of everything, and through which the picture looks at
 //! what it does not know. What it asks changes nothing and leaves no trace in the log.
 
-use fanlight_core::{Event, Inspect, Op, Position, Request, Tag, Time, View};
+use fanlight_core::{Budget, Event, Inspect, Op, Position, Request, Tag, Time, View};
 
 use super::{Asked, Flow, LOOK_EVERY};
 use crate::link::{Link, Told};
@@ -41,7 +41,7 @@ impl<L: Link> Flow<L> {
                     topic: topic.to_string().into(),
                     partition: *partition,
                     from: Position::At(want.from),
-                    records_max: want.count,
+                    budget: Budget::records(want.count),
                 },
             };
             self.ask_watcher(now, op, Asked::Look(want));
@@ -121,7 +121,12 @@ impl<L: Link> Flow<L> {
             }
             Question::Read { topic, partition, from, records_max } => {
                 let from = Position::At(from);
-                Op::Read { topic: topic.into(), partition, from, records_max }
+                Op::Read {
+                    topic: topic.into(),
+                    partition,
+                    from,
+                    budget: Budget::records(records_max),
+                }
             }
         };
         if self.watcher.wire.is_none() {

@@ -119,7 +119,11 @@ fn a_server_gets_the_order_flow_when_its_first_actor_starts_and_not_before() {
 fn a_server_with_a_topology_is_shown_and_left_as_it_is() {
     let mut server = Server::new();
     let stranger = server.open(Time::ZERO, "fanlight publish");
-    server.send(Time::ZERO, stranger, Op::CreateTopic { name: "clicks".into(), partitions: 2 });
+    server.send(
+        Time::ZERO,
+        stranger,
+        Op::CreateTopic { name: "clicks".into(), partitions: 2, policy: Default::default() },
+    );
     let to = Target::Topic { name: "clicks".into(), partition: Some(1) };
     let records = batch(&["early"]);
     server.send(Time::ZERO, stranger, Op::publish(to.clone(), false, records));
@@ -158,7 +162,8 @@ fn what_our_actors_are_handed_of_strangers_is_known_by_its_content() {
     attach.run(500);
     let stranger = attach.server.open(Time::ZERO, "fanlight publish");
     let (mut records, now) = (Batch::new(), attach.world.clock().now);
-    let topic = Op::CreateTopic { name: scenario::TOPIC.into(), partitions: 3 };
+    let topic =
+        Op::CreateTopic { name: scenario::TOPIC.into(), partitions: 3, policy: Default::default() };
     attach.server.send(now, stranger, topic);
     for n in 0..600 {
         let body = format!("{{\"order_id\":\"A{n}\"}}");
