@@ -46,11 +46,38 @@ pub enum Moment<'m> {
 }
 
 /// Something that has to hold.
-pub trait Invariant {
+pub trait Invariant: Copied {
     /// What holds, in words.
     fn name(&self) -> &'static str;
     /// Takes note of a moment; what is wrong, if anything is.
     fn see(&mut self, moment: &Moment<'_>) -> Result<(), String>;
+}
+
+/// What is watched on several ways into the future is watched by a copy on each.
+pub trait Copied {
+    /// The same, with what it knows so far.
+    fn copied(&self) -> Box<dyn Invariant>;
+}
+
+impl<T: Invariant + Clone + 'static> Copied for T {
+    fn copied(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Invariant> {
+    fn clone(&self) -> Self {
+        (**self).copied()
+    }
+}
+
+/// Shows a moment to every invariant.
+pub fn see(invariants: &mut [Box<dyn Invariant>], moment: &Moment<'_>) -> Result<(), String> {
+    for invariant in invariants {
+        let seen = invariant.see(moment);
+        seen.map_err(|why| format!("\"{}\" does not hold: {why}", invariant.name()))?;
+    }
+    Ok(())
 }
 
 /// All of them.

@@ -3,9 +3,11 @@
 
 pub mod answers;
 pub mod arbitrary;
+pub mod ask;
 pub mod client;
 pub mod dice;
 pub mod digest;
+pub mod interleavings;
 pub mod invariants;
 pub mod parity;
 pub mod run;

@@ -9,7 +9,7 @@ use fanlight_core::{
 
 use crate::dice::Dice;
 use crate::digest::Digest;
-use crate::invariants::{Invariant, Moment, all, draining};
+use crate::invariants::{Invariant, Moment, all, draining, see};
 
 mod actor;
 mod disk;
@@ -214,23 +214,14 @@ impl World {
     }
 }
 
-/// Shows a moment to every invariant.
-fn see(invariants: &mut [Box<dyn Invariant>], moment: &Moment<'_>) -> Result<(), String> {
-    for invariant in invariants {
-        let seen = invariant.see(moment);
-        seen.map_err(|why| format!("\"{}\" does not hold: {why}", invariant.name()))?;
-    }
-    Ok(())
-}
-
-fn fact(frame: &[u8]) -> Result<Fact<'_>, String> {
+pub(crate) fn fact(frame: &[u8]) -> Result<Fact<'_>, String> {
     match codec::decode(&mut &frame[..], usize::MAX - 1) {
         Ok(Frame::Fact(fact)) => Ok(fact),
         other => Err(format!("a fact's frame reads as {other:?}")),
     }
 }
 
-fn event(frame: &[u8]) -> Result<Event<'_>, String> {
+pub(crate) fn event(frame: &[u8]) -> Result<Event<'_>, String> {
     match codec::decode(&mut &frame[..], usize::MAX - 1) {
         Ok(Frame::Event(event)) => Ok(event),
         other => Err(format!("an event's frame reads as {other:?}")),

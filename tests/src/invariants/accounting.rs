@@ -6,7 +6,7 @@ use fanlight_core::{Broker, Place};
 use super::ledger::Ledger;
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Accounting {
     ledger: Ledger,
 }

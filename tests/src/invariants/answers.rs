@@ -7,7 +7,7 @@ use fanlight_core::{ConnId, Op, Span, Tag};
 use super::{Invariant, Moment};
 use crate::answers::answer;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Answers {
     /// What is not answered yet, and whether it may stay so.
     open: BTreeMap<(ConnId, Tag), bool>,

@@ -6,7 +6,7 @@ use fanlight_core::{Fact, Stored};
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Atomic {
     stored: BTreeSet<Vec<u8>>,
 }

@@ -7,7 +7,7 @@ use fanlight_core::{DeathReason, Event, Fact, Offset, QueueId, QueuePolicy};
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Attempts {
     deliveries_max: BTreeMap<QueueId, u32>,
     failed: BTreeMap<(QueueId, Offset), u32>,

@@ -7,7 +7,7 @@ use fanlight_core::{ConnId, Event, Fact, Op, StoredCommit, Tag};
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Commits {
     /// By group, topic and partition.
     committed: BTreeMap<(u32, u32, u32), u64>,

@@ -21,7 +21,7 @@ fn home(append: &Append) -> Home {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Confirms {
     asked: BTreeMap<(ConnId, Tag), Vec<Vec<u8>>>,
     confirmed: BTreeSet<(Home, Vec<u8>)>,

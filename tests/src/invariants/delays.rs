@@ -6,7 +6,7 @@ use fanlight_core::{Delivery, Event, Fact, Offset, QueueId, QueuePolicy, Span, T
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Delays {
     visibility: BTreeMap<QueueId, Span>,
     ready_at: BTreeMap<(QueueId, Offset), Time>,

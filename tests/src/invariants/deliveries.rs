@@ -8,7 +8,7 @@ use fanlight_core::{Event, Op, Place};
 use super::ledger::Ledger;
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Deliveries {
     asked: BTreeSet<Vec<u8>>,
     ledger: Ledger,

@@ -4,6 +4,7 @@ use fanlight_core::Broker;
 
 use super::{Invariant, Moment};
 
+#[derive(Clone)]
 pub(super) struct Draining;
 
 /// What is left to do, if anything is: dead letters may stay.

@@ -2,6 +2,7 @@
 
 use super::{Invariant, Moment};
 
+#[derive(Clone)]
 pub(super) struct Durability;
 
 impl Invariant for Durability {

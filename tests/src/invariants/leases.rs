@@ -6,7 +6,7 @@ use fanlight_core::{ConnId, Event, Fact, LeaseId, Offset, Op, QueueId, Tag};
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Leases {
     held: BTreeMap<(QueueId, Offset), (ConnId, LeaseId)>,
     told: BTreeSet<LeaseId>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fanlight_core::{Append, Fact, Offset, Place, QueueId, RawRecord, Stored};
 
 /// The messages that are in each log.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ledger {
     ends: BTreeMap<Place, u64>,
     bodies: BTreeMap<(Place, Offset), Vec<u8>>,

@@ -8,7 +8,7 @@ use fanlight_core::{Event, Fetched};
 use super::ledger::Ledger;
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Offsets {
     ledger: Ledger,
     /// What readers were told lies at each offset of a partition.

@@ -8,7 +8,7 @@ use fanlight_core::{ConnId, ConsumerId, Delivery, Event, Offset, QueueId};
 
 use super::{Invariant, Moment};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Order {
     newest: BTreeMap<(QueueId, ConnId, Option<ConsumerId>), Offset>,
 }

@@ -13,7 +13,7 @@ use super::{Invariant, Moment};
 type Partition = (String, String, u32);
 
 /// Who reads what, by what members were told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Told {
     joins: BTreeMap<(ConnId, Tag), String>,
     groups: BTreeMap<MemberId, String>,
@@ -53,7 +53,7 @@ impl Told {
 }
 
 /// A partition has one reader at a time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Readers(Told);
 
 impl Invariant for Readers {
@@ -67,7 +67,7 @@ impl Invariant for Readers {
 }
 
 /// Only the owner of a partition commits on it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Owners {
     told: Told,
     groups: BTreeMap<GroupId, String>,

@@ -6,7 +6,7 @@ use fanlight_core::{Broker, Config, codec};
 use super::{Invariant, Moment};
 use crate::run::{first_difference, snapshot};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Recovery {
     history: Vec<Vec<u8>>,
 }
