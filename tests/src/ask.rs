@@ -17,7 +17,13 @@ pub fn join(group: &'static str, topics: &[&'static str]) -> Op<'static> {
 
 /// Receives without waiting.
 pub fn receive(queue: &'static str, messages_max: u32) -> Op<'static> {
-    Op::Receive { queue: queue.into(), messages_max, wait: Span::ZERO, visibility: None }
+    Op::Receive {
+        queue: queue.into(),
+        messages_max,
+        wait: Span::ZERO,
+        visibility: None,
+        auto_ack: false,
+    }
 }
 
 /// Polls without waiting.
