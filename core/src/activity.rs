@@ -417,6 +417,17 @@ pub enum Activity<'a> {
         /// How many records went.
         removed: u64,
     },
+    /// The bytes that are held passed a mark: publishers were told to slow down, or to go on.
+    Pressure {
+        /// Whether to slow down; or to go on.
+        is_high: bool,
+        /// Bytes that are held.
+        stored_bytes: u64,
+        /// Under so many all is well again.
+        low: u64,
+        /// Above so many publishers are told to slow down.
+        high: u64,
+    },
 }
 
 /// How a transaction ended.
@@ -645,6 +656,15 @@ impl fmt::Display for Activity<'_> {
             Activity::Released { queue, offset, conn } => {
                 write!(f, "{queue}@{offset} given back by {conn} unseen; ready again")
             }
+            Activity::Pressure { is_high: true, stored_bytes, low, high } => write!(
+                f,
+                "{stored_bytes} bytes are held, above the mark of {high}: publishers are told to \
+                 slow down until it is {low}"
+            ),
+            Activity::Pressure { is_high: false, stored_bytes, low, high: _ } => write!(
+                f,
+                "{stored_bytes} bytes are held, no longer above {low}: publishers may go on"
+            ),
             Activity::Refused { conn, refusal } => write!(f, "{conn} was refused: {refusal}"),
             Activity::ProducerReady { producer, epoch, name, conn } => {
                 write!(f, "{producer}{} is ready for {conn}, epoch {epoch}", Named(name))

@@ -12,10 +12,12 @@ use crate::event::Event;
 use crate::exchange::{Exchange, Leads};
 use crate::fact::Fact;
 use crate::group::{Group, Partition};
+use crate::held::Held;
 use crate::id::{
     ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, ProducerId, QueueId, Tag, TopicId,
 };
 use crate::input::Input;
+use crate::journey::Journeys;
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, Limits, NAME_BYTES_MAX, UPKEEP_PER_APPLY_MAX};
 use crate::map::Map;
 use crate::planted::{Planted, planted};
@@ -42,10 +44,13 @@ mod declare;
 mod deliver;
 mod describe;
 mod evolve;
+mod explain;
 mod inspect;
 mod membership;
 mod messages;
+mod page;
 mod pending;
+mod pressure;
 mod produce;
 mod publish;
 mod redrive;
@@ -57,6 +62,7 @@ mod snapshot;
 mod stream;
 mod tend;
 mod topics;
+mod trace;
 mod transact;
 
 use bindings::Bound;
@@ -120,9 +126,14 @@ pub struct Broker {
     /// Exchanges that are to go with their last binding, and lost it.
     bereft: Vec<String>,
     stored_bytes: u64,
+    /// Whether `stored_bytes` passed the high mark, and has not fallen under the low one since.
+    is_high: bool,
 
     conns: Map<ConnId, Conn>,
+    leaving: Map<ConnId, Leaving>,
     watchers: Set<ConnId>,
+    /// Connections that have published.
+    publishers: Map<ConnId, ()>,
     consumers: Map<ConsumerId, Consumer>,
     members: Map<MemberId, GroupId>,
     waits: Map<u64, Wait>,
@@ -133,6 +144,8 @@ pub struct Broker {
     woken: Vec<QueueId>,
     /// Messages that were settled automatically during this input.
     automatic: usize,
+    journeys: Journeys,
+    cause: trace::Cause,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -141,8 +154,6 @@ struct Conn {
     consumers: Set<ConsumerId>,
     members: Set<MemberId>,
     waits: Set<u64>,
-    /// Queues of which it may hold leases.
-    queues: Set<QueueId>,
     /// Queues that are its alone.
     exclusive: Set<QueueId>,
     /// Unsettled deliveries that its consumers may have together; zero: no bound.
@@ -151,6 +162,13 @@ struct Conn {
     outstanding: u32,
     /// Consumers that have credit of their own, and wait for the connection's.
     blocked: Set<ConsumerId>,
+    /// What it holds.
+    held: Map<QueueId, Held>,
+    /// Messages that it holds, and those that its consumers may still be handed by their prefetch.
+    claims: u64,
+    publishes: bool,
+    /// Whether it was told to slow down, and not yet that it may go on.
+    slowed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -165,6 +183,13 @@ struct Consumer {
     visibility: Option<Span>,
     /// Whether what it gets is settled before it is told.
     auto_ack: bool,
+}
+
+/// A connection that is gone, and what it held that is not ready again yet.
+#[derive(Clone, Debug)]
+struct Leaving {
+    client: String,
+    held: Map<QueueId, Held>,
 }
 
 /// A request that is answered later.
@@ -203,6 +228,7 @@ impl Broker {
     pub fn new(config: Config, now: Time) -> Broker {
         let built_in = BUILT_IN
             .map(|(name, kind)| (name.into(), Exchange::new(kind, ExchangePolicy::default())));
+        let journeys = Journeys::new(config.limits.journey_steps_max);
         Broker {
             rng: Rng::new(config.seed),
             config,
@@ -228,8 +254,11 @@ impl Broker {
             bound_to: BTreeMap::new(),
             bereft: Vec::new(),
             stored_bytes: 0,
+            is_high: false,
             conns: Map::default(),
+            leaving: Map::default(),
             watchers: Set::default(),
+            publishers: Map::default(),
             consumers: Map::default(),
             members: Map::default(),
             waits: Map::default(),
@@ -237,6 +266,8 @@ impl Broker {
             due: Vec::new(),
             woken: Vec::new(),
             automatic: 0,
+            journeys,
+            cause: trace::Cause::default(),
         }
     }
 
@@ -275,12 +306,17 @@ impl Broker {
     /// What follows from what went, whatever made it go.
     fn after(&mut self, out: &mut dyn Sink) {
         self.delete_bereft(out);
+        self.weigh(out);
+        self.cause = trace::Cause::default();
     }
 
     /// When something is due next, and what: a [`Input::Tick`] then makes it happen. The time may
     /// be earlier than what it announces if very much is due soon; a tick too early or too late
     /// does no harm.
     pub fn deadline(&self) -> Option<(Time, DeadlineReason)> {
+        if !self.leaving.is_empty() {
+            return Some((self.now, DeadlineReason::LeaseEnds));
+        }
         self.timers.next()
     }
 
@@ -319,6 +355,7 @@ impl Broker {
     /// Announces a fact, then makes it true.
     fn record(&mut self, fact: Fact<'_>, out: &mut dyn Sink) {
         out.emit(Effect::Fact(fact.clone()));
+        self.trace(&fact);
         self.restore(fact);
     }
 
@@ -393,6 +430,7 @@ impl Broker {
             return;
         }
         let tag = request.tag;
+        self.because_of(conn, &request.op);
         if let Err(refusal) = self.dispatch(conn, tag, request.op, out) {
             self.note(out, || Activity::Refused { conn, refusal: refusal.clone() });
             self.tell(conn, Event::Refused { tag, refusal }, out);
@@ -436,6 +474,7 @@ impl Broker {
                 self.unbind(conn, Bound { exchange, to, pattern, headers }, out)?;
             }
             Op::Publish { to, confirm, unroutable, records, by, transactional } => {
+                self.publishes(conn, out);
                 let how = How { confirm, by, transactional, unroutable };
                 return self.publish(conn, tag, &to, how, &records, out);
             }
@@ -508,8 +547,9 @@ impl Broker {
 
     /// Does what is due.
     fn expire(&mut self, out: &mut dyn Sink) {
+        let ended = self.end_leases_left(EXPIRIES_PER_APPLY_MAX, out);
         let mut due = core::mem::take(&mut self.due);
-        self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX, &mut due);
+        self.timers.take_due(self.now, EXPIRIES_PER_APPLY_MAX - ended, &mut due);
         let mut upkeep = 0;
         for (timer, due) in due.drain(..) {
             match due {

@@ -189,6 +189,20 @@ pub enum Event<'a> {
         #[serde(borrow)]
         changes: Cow<'a, [OffsetChange<'a>]>,
     },
+    /// The broker holds so much that publishers should slow down, or no longer does. Nothing that
+    /// they publish is refused for it (as with RabbitMQ's `connection.blocked`, which says it too).
+    Pressure {
+        /// Whether to slow down; or to go on.
+        is_high: bool,
+        /// Bytes that are held.
+        stored_bytes: u64,
+        /// Under so many all is well again.
+        low: u64,
+        /// Above so many publishers are told to slow down.
+        high: u64,
+        /// At so many publishes are refused.
+        max: u64,
+    },
 }
 
 /// What a reset does to one partition.

@@ -89,8 +89,10 @@ mod event;
 mod exchange;
 mod fact;
 mod group;
+mod held;
 mod id;
 mod input;
+mod journey;
 pub mod limits;
 mod log;
 mod map;
@@ -134,14 +136,15 @@ pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records}
 pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, Budget, CommitOffset, Destination, ExchangeKind, ExchangePolicy, HeaderMatch,
-    Inspect, Isolation, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced, Session,
-    Start, Target, Unroutable, WantedHeader,
+    Inspect, Isolation, Listed, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced,
+    Session, Start, Target, Unroutable, WantedHeader,
 };
 pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};
 pub use view::{
-    Attempt, AttemptEnd, BindingView, ConnectionView, ConsumerView, DeadlineReason, Death,
-    DeathReason, ExchangeView, GroupPartitionView, GroupState, GroupSummary, GroupView, MemberView,
-    MessageState, MessageView, Overview, PartitionView, ProducerView, QueueView, SequenceView,
-    TopicView, TransactionView, View, WriteView,
+    Attempt, AttemptEnd, BindingView, ConnectionDetail, ConnectionView, ConsumerView,
+    DeadlineReason, Death, DeathReason, DueView, ExchangeView, GroupMemberView, GroupPartitionView,
+    GroupState, GroupSummary, GroupView, Happened, HoldsView, JourneyStep, JourneyView, MemberView,
+    MessageState, MessageView, Overview, Page, PartitionView, ProducerView, QueueConsumerView,
+    QueueView, SequenceView, TopicView, TransactionView, View, WaitView, WriteView,
 };

@@ -1,5 +1,8 @@
 //! A bound for everything that could grow, and the relations between the bounds.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Span;
@@ -31,6 +34,17 @@ pub const PEEK_MAX: usize = 1_024;
 pub const REDRIVE_MAX: usize = 1_024;
 /// Messages that one `Redrive` looks at for some that can be moved.
 pub const REDRIVE_SCAN_MAX: usize = 4 * REDRIVE_MAX;
+/// Things that one look at what is due shows, and that it looks through for the first of them.
+pub const DUE_VIEW_MAX: usize = 256;
+/// Timers that one look at what is due goes through. Where more end within the same moment, some
+/// of those may be shown that are not quite the first.
+pub const DUE_SCAN_MAX: usize = 65_536;
+/// Rows of one page of a list.
+pub const PAGE_MAX: usize = 1_000;
+/// Steps that a message's journey shows: the newest.
+pub const JOURNEY_VIEW_MAX: usize = 1_024;
+/// Queues through which a message's journey is followed.
+pub const JOURNEY_HOPS_MAX: usize = 16;
 /// Offsets in one `Commit`.
 pub const COMMITS_PER_REQUEST_MAX: usize = 4_096;
 /// Bytes that may be noted beside a committed offset (Kafka's `offset.metadata.max.bytes`).
@@ -148,6 +162,11 @@ pub struct Limits {
     pub batch_bytes_max: u32,
     /// Bytes of all records that the broker holds; beyond it publishes are refused.
     pub stored_bytes_max: u64,
+    /// Above so many bytes publishers are told to slow down. None: four fifths of the maximum.
+    pub stored_bytes_high: Option<u64>,
+    /// Under so many bytes they are told that they may go on. None: three fifths of the maximum,
+    /// or three quarters of the high mark where that is less.
+    pub stored_bytes_low: Option<u64>,
     /// Messages in one queue that are not settled, where the queue's policy names no other bound.
     pub queue_messages_max: u64,
     /// Exchanges, the built-in ones aside.
@@ -176,6 +195,14 @@ pub struct Limits {
     pub transactions_max: u32,
     /// Records that one transaction writes, counted in each log: its end is one step.
     pub transaction_records_max: u32,
+    /// Messages that one connection may hold, or be handed by its consumers' prefetch.
+    pub leases_per_connection_max: u32,
+    /// Consumers of one queue.
+    pub consumers_per_queue_max: u32,
+    /// Requests that may wait for messages of one queue.
+    pub waits_per_queue_max: u32,
+    /// Steps of messages' journeys that are remembered, of all messages together; zero: none.
+    pub journey_steps_max: u32,
 }
 
 impl Default for Limits {
@@ -184,6 +211,8 @@ impl Default for Limits {
             record_bytes_max: 1 << 20,
             batch_bytes_max: 8 << 20,
             stored_bytes_max: 1 << 30,
+            stored_bytes_high: None,
+            stored_bytes_low: None,
             queue_messages_max: 10_000_000,
             exchanges_max: 10_000,
             queues_max: 100_000,
@@ -198,6 +227,72 @@ impl Default for Limits {
             producers_max: 100_000,
             transactions_max: 10_000,
             transaction_records_max: 1_000_000,
+            leases_per_connection_max: 1_000_000,
+            consumers_per_queue_max: 10_000,
+            waits_per_queue_max: 65_536,
+            journey_steps_max: 65_536,
+        }
+    }
+}
+
+impl Limits {
+    /// What contradicts itself in these limits, in a sentence; for whoever takes them from people.
+    /// A broker that is made with such limits makes do: a mark above another is taken as equal.
+    pub fn contradiction(&self) -> Option<String> {
+        let (low, high, max) = (self.low_mark(), self.high_mark(), self.stored_bytes_max);
+        if self.stored_bytes_high.is_some_and(|named| named > max) {
+            return Some(format!(
+                "stored_bytes_high is {}, above stored_bytes_max, {max}: publishers would be \
+                 refused before they are told to slow down",
+                self.stored_bytes_high.unwrap_or_default()
+            ));
+        }
+        if self.stored_bytes_low.is_some_and(|named| named >= high) {
+            return Some(format!(
+                "stored_bytes_low is {low}, and has to be under the high mark, {high}"
+            ));
+        }
+        None
+    }
+
+    /// Above so many bytes publishers are told to slow down.
+    pub fn high_mark(&self) -> u64 {
+        let max = self.stored_bytes_max;
+        self.stored_bytes_high.unwrap_or(max / 5 * 4).min(max)
+    }
+
+    /// Under so many bytes they are told that they may go on.
+    pub fn low_mark(&self) -> u64 {
+        let high = self.high_mark();
+        let usual = (self.stored_bytes_max / 5 * 3).min(high / 4 * 3);
+        self.stored_bytes_low.unwrap_or(usual).min(high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_follow_the_maximum_unless_they_are_named_and_contradictions_are_told() {
+        let of = |max, high, low| Limits {
+            stored_bytes_max: max,
+            stored_bytes_high: high,
+            stored_bytes_low: low,
+            ..Limits::default()
+        };
+        let marks = |limits: &Limits| (limits.low_mark(), limits.high_mark());
+        assert_eq!(Limits::default().contradiction(), None);
+        assert_eq!(marks(&of(1_000, None, None)), (600, 800));
+        assert_eq!(marks(&of(1_000, Some(400), None)), (300, 400));
+        assert_eq!(marks(&of(1_000, Some(400), Some(10))), (10, 400));
+        assert_eq!(of(1_000, Some(1_000), Some(999)).contradiction(), None);
+        assert!(of(1_000, Some(1_001), None).contradiction().is_some());
+        assert!(of(1_000, Some(400), Some(400)).contradiction().is_some());
+        assert!(of(1_000, None, Some(900)).contradiction().is_some());
+        for limits in [of(1_000, Some(2_000), Some(3_000)), of(0, None, None)] {
+            let (low, high) = marks(&limits);
+            assert!(low <= high && high <= limits.stored_bytes_max);
         }
     }
 }

@@ -4,94 +4,163 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Index;
 
+/// Removed entries are swept out when there are so many, and more than the others.
+const SWEEP_MIN: usize = 32;
+
 /// A map kept as a `Vec` sorted by key. Its keys are numbers that rise as they are given out, so an
-/// insertion is nearly always a push; a removal moves what comes after it, so the values are boxed.
-/// Unlike a `BTreeMap` it adds next to nothing to the size of the wasm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Map<K, V>(Vec<(K, Box<V>)>);
+/// insertion is nearly always a push. A removal leaves its place empty until there are more empty
+/// places than others; so it costs no more than finding the key, and the values are boxed. Unlike a
+/// `BTreeMap` it adds next to nothing to the size of the wasm.
+#[derive(Clone, Debug)]
+pub(crate) struct Map<K, V> {
+    places: Vec<(K, Option<Box<V>>)>,
+    /// The first place that is not empty, or the end.
+    first: usize,
+    len: usize,
+}
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Map<K, V> {
-        Map(Vec::new())
+        Map { places: Vec::new(), first: 0, len: 0 }
     }
 }
 
 impl<K: Ord + Copy, V> Map<K, V> {
     fn find(&self, key: K) -> Result<usize, usize> {
-        match self.0.last() {
-            Some((last, _)) if *last >= key => self.0.binary_search_by(|(k, _)| k.cmp(&key)),
-            Some(_) | None => Err(self.0.len()),
+        match self.places.last() {
+            Some((last, _)) if *last >= key => self.places.binary_search_by(|(k, _)| k.cmp(&key)),
+            Some(_) | None => Err(self.places.len()),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
     pub(crate) fn contains_key(&self, key: &K) -> bool {
-        self.find(*key).is_ok()
+        self.get(key).is_some()
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.find(*key).ok().map(|at| &*self.0[at].1)
+        self.find(*key).ok().and_then(|at| self.places[at].1.as_deref())
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.find(*key).ok().map(|at| &mut *self.0[at].1)
+        self.find(*key).ok().and_then(|at| self.places[at].1.as_deref_mut())
     }
 
     /// The value under `key`, put there by `make` if there is none.
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         let at = match self.find(key) {
-            Ok(at) => at,
+            Ok(at) => {
+                if self.places[at].1.is_none() {
+                    self.fill(at, make());
+                }
+                at
+            }
             Err(at) => {
-                self.0.insert(at, (key, Box::new(make())));
+                self.put(at, key, make());
                 at
             }
         };
-        &mut self.0[at].1
+        self.places[at].1.as_mut().expect("it is there, or was put there")
     }
 
     /// Puts a value under `key`, in place of the one that was there.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.find(key) {
-            Ok(at) => *self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (key, Box::new(value))),
+            Ok(at) => match &mut self.places[at].1 {
+                Some(held) => **held = value,
+                None => self.fill(at, value),
+            },
+            Err(at) => self.put(at, key, value),
         }
     }
 
+    fn fill(&mut self, at: usize, value: V) {
+        self.places[at].1 = Some(Box::new(value));
+        self.first = self.first.min(at);
+        self.len += 1;
+    }
+
+    fn put(&mut self, at: usize, key: K, value: V) {
+        self.places.insert(at, (key, Some(Box::new(value))));
+        // What was first may have moved up; what comes before it is empty.
+        self.first = self.first.min(at);
+        self.len += 1;
+    }
+
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        self.find(*key).ok().map(|at| *self.0.remove(at).1)
+        let at = self.find(*key).ok()?;
+        let value = self.places[at].1.take()?;
+        self.len -= 1;
+        if self.len == 0 {
+            self.places.clear();
+        }
+        while matches!(self.places.last(), Some((_, None))) {
+            self.places.pop();
+        }
+        while matches!(self.places.get(self.first), Some((_, None))) {
+            self.first += 1;
+        }
+        if self.places.len() - self.len > self.len.max(SWEEP_MIN) {
+            self.places.retain(|(_, value)| value.is_some());
+            self.first = 0;
+        }
+        self.first = self.first.min(self.places.len());
+        Some(*value)
+    }
+
+    /// The least key.
+    pub(crate) fn first_key(&self) -> Option<K> {
+        self.places.get(self.first).map(|(key, _)| *key)
     }
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
-        self.0.retain(|(key, value)| keep(key, value));
+        self.places.retain(|(key, value)| value.as_ref().is_some_and(|value| keep(key, value)));
+        (self.first, self.len) = (0, self.places.len());
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.0.iter().map(|(key, value)| (key, &**value))
+        let places = self.places[self.first..].iter();
+        places.filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.0.iter_mut().map(|(key, value)| (&*key, &mut **value))
+        let places = self.places[self.first..].iter_mut();
+        places.filter_map(|(key, value)| Some((&*key, value.as_deref_mut()?)))
+    }
+
+    /// The entries whose keys are `from` or greater, in order.
+    pub(crate) fn from(&self, from: K) -> impl Iterator<Item = (&K, &V)> {
+        let at = self.find(from).unwrap_or_else(|at| at);
+        self.places[at..].iter().filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
-        self.0.iter().map(|(key, _)| key)
+        self.iter().map(|(key, _)| key)
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.0.iter().map(|(_, value)| &**value)
+        self.iter().map(|(_, value)| value)
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.0.iter_mut().map(|(_, value)| &mut **value)
+        self.iter_mut().map(|(_, value)| value)
     }
 }
+
+impl<K: Ord + Copy, V: PartialEq> PartialEq for Map<K, V> {
+    fn eq(&self, other: &Map<K, V>) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<K: Ord + Copy, V: Eq> Eq for Map<K, V> {}
 
 impl<K: Ord + Copy, V> Index<&K> for Map<K, V> {
     type Output = V;
@@ -103,10 +172,13 @@ impl<K: Ord + Copy, V> Index<&K> for Map<K, V> {
 
 impl<K: Ord + Copy, V> IntoIterator for Map<K, V> {
     type Item = (K, V);
-    type IntoIter = core::iter::Map<alloc::vec::IntoIter<(K, Box<V>)>, fn((K, Box<V>)) -> (K, V)>;
+    type IntoIter = core::iter::FilterMap<
+        alloc::vec::IntoIter<(K, Option<Box<V>>)>,
+        fn((K, Option<Box<V>>)) -> Option<(K, V)>,
+    >;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter().map(|(key, value)| (key, *value))
+        self.places.into_iter().filter_map(|(key, value)| Some((key, *value?)))
     }
 }
 
@@ -121,14 +193,14 @@ mod tests {
     fn does_what_a_btree_map_does() {
         let mut rng = Rng::new(1);
         let (mut map, mut model) = (Map::default(), BTreeMap::new());
-        for step in 0..2_000 {
-            let key = rng.below(40);
-            match rng.below(3) {
+        for step in 0..20_000 {
+            let key = rng.below(120);
+            match rng.below(4) {
                 0 => {
                     map.insert(key, step);
                     model.insert(key, step);
                 }
-                1 => assert_eq!(map.remove(&key), model.remove(&key)),
+                1 | 2 => assert_eq!(map.remove(&key), model.remove(&key)),
                 _ => {
                     let made = *map.get_or_insert_with(key, || step);
                     assert_eq!(made, *model.entry(key).or_insert(step));
@@ -136,6 +208,12 @@ mod tests {
             }
             assert_eq!(map.get(&key), model.get(&key));
             assert!(map.iter().eq(model.iter()) && map.len() == model.len());
+            assert_eq!(map.first_key(), model.keys().next().copied());
+            assert!(map.from(key).eq(model.range(key..)));
+            if step % 5_000 == 0 {
+                map.retain(|key, _| key % 3 == 0);
+                model.retain(|key, _| key % 3 == 0);
+            }
         }
     }
 }

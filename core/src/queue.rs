@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::map::Map;
 use crate::policy::{QueueKind, QueuePolicy};
 use crate::record::Records;
+use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
 use crate::topic::Topic;
@@ -25,6 +26,8 @@ pub(crate) struct Queue {
     pub(crate) work: Work,
     /// Whether its policy is another than it was made with.
     pub(crate) altered: bool,
+    /// All of its consumers. Volatile.
+    pub(crate) all: Set<ConsumerId>,
     /// Consumers with credit left; who gets the next message is in front. Volatile.
     pub(crate) consumers: VecDeque<ConsumerId>,
     /// `Receive`s that wait, the oldest in front. Volatile.
@@ -77,6 +80,7 @@ impl Queue {
             source: Source::Own(Log::default()),
             work: Work::default(),
             altered: false,
+            all: Set::default(),
             consumers: VecDeque::new(),
             waiting: VecDeque::new(),
             woken: false,

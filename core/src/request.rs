@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
+    ConnId, ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
 };
 use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::{Headers, Records};
@@ -814,9 +814,25 @@ pub struct CommitOffset<'a> {
     pub metadata: Cow<'a, str>,
 }
 
+/// What there are lists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Listed {
+    /// Exchanges, the built-in ones among them.
+    Exchanges,
+    /// Queues.
+    Queues,
+    /// Topics.
+    Topics,
+    /// Groups.
+    Groups,
+    /// Open connections, by number.
+    Connections,
+}
+
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Inspect<'a> {
     /// Everything but the messages.
     Overview,
@@ -846,4 +862,39 @@ pub enum Inspect<'a> {
     Producers(ProducerId),
     /// One producer, with all of its numbers and what its transaction wrote.
     Producer(ProducerId),
+    /// One open connection: its consumers, members, waits, and what it holds.
+    Connection(ConnId),
+    /// What will happen by itself next, in order, and why.
+    Due {
+        /// At most so many.
+        max: u32,
+    },
+    /// What happened to a message of a queue, also in the queues it came from and went to.
+    Message {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// The message; it may be gone.
+        offset: Offset,
+    },
+    /// What happened to a record of a topic.
+    Record {
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The record.
+        offset: Offset,
+    },
+    /// A part of what there is of one kind, by name.
+    List {
+        /// Of what.
+        of: Listed,
+        /// After this name, which the list before ended with; empty: from the first.
+        #[serde(borrow, default)]
+        after: Cow<'a, str>,
+        /// About so many rows: each member, partition and binding is one, too.
+        max: u32,
+    },
 }

@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use crate::id::{MemberId, Offset, ProducerId, QueueId, TopicId};
+use crate::limits::DUE_SCAN_MAX;
 use crate::time::Time;
 use crate::view::DeadlineReason;
 
@@ -49,7 +50,7 @@ pub(crate) enum Due {
 }
 
 impl Due {
-    fn reason(self) -> DeadlineReason {
+    pub(crate) fn reason(self) -> DeadlineReason {
         match self {
             Due::Lease(..) => DeadlineReason::LeaseEnds,
             Due::Delay(..) => DeadlineReason::DelayEnds,
@@ -194,6 +195,31 @@ impl Timers {
         Some((Time(best.deadline), best.due.reason()))
     }
 
+    /// What is due soonest, in order, at most so many.
+    pub(crate) fn soonest(&self, max: usize) -> Vec<(Time, Due)> {
+        let mut found = Vec::new();
+        let mut budget = DUE_SCAN_MAX;
+        for (level, slots) in self.occupied.iter().enumerate() {
+            // Every entry of a lower level is due before those of a higher, and so is every entry
+            // of a lower slot of the level.
+            for slot in (0..SLOTS).filter(|slot| slots & (1 << slot) != 0) {
+                let already = found.len();
+                let mut id = self.heads[level * SLOTS + slot];
+                while id != NONE && budget > 0 {
+                    let entry = &self.entries[id as usize];
+                    found.push((entry.deadline, entry.age, entry.due));
+                    (id, budget) = (entry.next, budget - 1);
+                }
+                found[already..].sort_unstable_by_key(|(at, age, _)| (*at, *age));
+                if found.len() >= max || budget == 0 {
+                    found.truncate(max);
+                    return found.into_iter().map(|(at, _, due)| (Time(at), due)).collect();
+                }
+            }
+        }
+        found.into_iter().map(|(at, _, due)| (Time(at), due)).collect()
+    }
+
     /// The slot that is due first: its level, its first tick, and where it is.
     fn first_slot(&self) -> Option<(usize, u64, usize)> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;
@@ -329,6 +355,9 @@ mod tests {
                     }
                 }
                 assert_eq!(wheel.running(), model.len(), "seed {seed}");
+                let soonest: Vec<_> = wheel.soonest(5).into_iter().map(|(at, _)| at.0).collect();
+                let first: Vec<_> = model.keys().take(5).map(|(at, _)| *at).collect();
+                assert_eq!(soonest, first, "seed {seed}");
                 let next = wheel.next().map(|(at, _)| at.0);
                 match model.keys().next() {
                     None => assert_eq!(next, None, "seed {seed}"),

@@ -14,6 +14,13 @@ use crate::record::RawRecord;
 use crate::request::{Assignor, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
 use crate::time::{Span, Time};
 
+mod explain;
+
+pub use explain::{
+    ConnectionDetail, DueView, GroupMemberView, Happened, HoldsView, JourneyStep, JourneyView,
+    QueueConsumerView, WaitView,
+};
+
 /// An answer to an `Inspect` or a `Peek`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +42,14 @@ pub enum View<'a> {
     Groups(Vec<GroupSummary>),
     /// Producers that number their batches.
     Producers(Vec<ProducerView>),
+    /// A connection.
+    Connection(ConnectionDetail),
+    /// What is due next.
+    Due(Vec<DueView>),
+    /// What happened to a message.
+    Journey(JourneyView),
+    /// A part of what there is.
+    Page(Page),
 }
 
 /// Everything but the messages.
@@ -59,6 +74,16 @@ pub struct Overview {
     pub groups: Vec<GroupView>,
     /// Open connections.
     pub connections: Vec<ConnectionView>,
+}
+
+/// A part of what there is of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    /// An overview in which only this kind is listed.
+    pub list: Overview,
+    /// The name after which the list goes on; None: that was all.
+    pub next: Option<String>,
 }
 
 /// What is due next.

@@ -154,6 +154,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Returned { .. }
-        | Event::Activity { .. } => return None,
+        | Event::Activity { .. }
+        | Event::Pressure { .. } => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fanlight_core::{Assignor, MemberId, Op, Span, Start};
+use fanlight_core::{Assignor, Budget, MemberId, Op, Span, Start};
 
 /// Joins a group from the earliest records on.
 pub fn join(group: &'static str, topics: &[&'static str]) -> Op<'static> {
@@ -28,5 +28,5 @@ pub fn receive(queue: &'static str, messages_max: u32) -> Op<'static> {
 
 /// Polls without waiting.
 pub fn poll(member: MemberId, records_max: u32) -> Op<'static> {
-    Op::Poll { member, records_max, wait: Span::ZERO }
+    Op::Poll { member, budget: Budget::waiting(records_max, Span::ZERO) }
 }

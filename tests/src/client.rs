@@ -89,7 +89,8 @@ impl Client {
             | Event::ReadDone { .. }
             | Event::Inspected { .. }
             | Event::OffsetsReset { .. }
-            | Event::Activity { .. } => {}
+            | Event::Activity { .. }
+            | Event::Pressure { .. } => {}
         }
     }
 

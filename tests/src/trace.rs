@@ -16,6 +16,7 @@
 
 mod command;
 mod effects;
+mod explained;
 mod names;
 mod play;
 mod policy;

@@ -111,6 +111,10 @@ impl Workload {
                 producers_max: 2,
                 transactions_max: 1,
                 transaction_records_max: 8,
+                leases_per_connection_max: 6,
+                waits_per_queue_max: 2,
+                journey_steps_max: 20,
+                ..limits
             };
         }
         Config { seed, limits }

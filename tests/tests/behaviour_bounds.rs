@@ -126,6 +126,27 @@ fn many_leases_that_end_at_once_end_in_turns_and_the_deadline_says_so() {
 }
 
 #[test]
+fn a_connection_that_held_very_much_leaves_in_turns_and_the_deadline_says_so() {
+    let mut bench = Bench::new(Limits::default());
+    bench.queue("jobs", QueuePolicy::default());
+    bench.publish("jobs", 3_000, b"x");
+    let leaves = ConnId(7);
+    bench.input(Input::Open(leaves, Session { protocol: PROTOCOL, client: "leaves".into() }));
+    let (queue, visibility, auto_ack) = ("jobs".into(), None, false);
+    let consume = Op::Consume { queue, prefetch: 3_000, visibility, auto_ack };
+    bench.input(Input::Request(leaves, Request { tag: Tag(1), op: consume }));
+    bench.input(Input::Closed(leaves));
+    assert_eq!(bench.attempts_ended, EXPIRIES_PER_APPLY_MAX);
+    let mut ended = bench.attempts_ended;
+    while bench.broker.deadline().is_some_and(|(at, _)| at <= bench.now) {
+        bench.input(Input::Tick);
+        assert!((1..=EXPIRIES_PER_APPLY_MAX).contains(&bench.attempts_ended));
+        ended += bench.attempts_ended;
+    }
+    assert_eq!((ended, bench.broker.deadline()), (3_000, None), "each of them once");
+}
+
+#[test]
 fn an_event_hands_out_so_many_messages_and_the_next_event_goes_on() {
     let mut bench = Bench::new(Limits::default());
     bench.queue("jobs", QueuePolicy::default());

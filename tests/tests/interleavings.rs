@@ -50,7 +50,11 @@ fn a_group_keeps_every_invariant_in_every_order() {
     hold(
         "a topic with a group",
         &Scenario {
-            declared: vec![Op::CreateTopic { name: "log".into(), partitions: 2 }],
+            declared: vec![Op::CreateTopic {
+                name: "log".into(),
+                partitions: 2,
+                policy: Default::default(),
+            }],
             queue: None,
             topic: Some("log"),
             scripts: vec![

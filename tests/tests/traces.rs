@@ -69,6 +69,13 @@ traces! {
     records_are_found_by_their_timestamps
     the_broker_may_write_the_timestamps
     batches_without_keys_change_partitions
+    publishers_are_told_to_slow_down_and_to_go_on
+    a_message_tells_its_journey
+    a_record_tells_who_read_it
+    what_is_due_is_shown_with_its_reason
+    a_connection_shows_what_it_holds
+    lists_come_in_pages
+    a_connection_holds_only_so_many
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
     a_record_brings_its_options

@@ -98,7 +98,7 @@ variants! {
         CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
-        OffsetsReset;
+        OffsetsReset Pressure;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
@@ -109,10 +109,10 @@ variants! {
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
-        Unrouted OffsetDeleted
-        TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted;
-    VIEWS View: Overview Queue Topic Group Messages Exchange Groups
-        Producers;
+        Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
+        Pressure;
+    VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
+        Journey Page;
 }
 
 #[test]

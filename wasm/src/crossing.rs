@@ -48,6 +48,9 @@ pub(crate) fn config(value: JsValue) -> Result<(Config, Time), JsError> {
         serde_wasm_bindgen::from_value(value)
             .map_err(|error| wrong("the configuration is not one", &error))?
     };
+    if let Some(why) = limits.contradiction() {
+        return Err(JsError::new(&why));
+    }
     Ok((Config { seed, limits }, time(now.0)?))
 }
 
@@ -179,6 +182,7 @@ impl Ear {
                 | Event::Joined { .. }
                 | Event::Assigned { .. }
                 | Event::Expelled { .. }
+                | Event::Pressure { .. }
                 | Event::Polled { .. }
                 | Event::ReadDone { .. }
                 | Event::Inspected { .. }

@@ -7,8 +7,10 @@ use core::fmt;
 
 use super::{Awaits, Broker};
 use crate::group::{Commit, Group};
-use crate::id::{ConsumerId, Offset};
+use crate::held::Held;
+use crate::id::{ConsumerId, Offset, QueueId};
 use crate::log::Log;
+use crate::map::Map;
 use crate::queue::Queue;
 use crate::timer::TimerId;
 use crate::topic::Topic;
@@ -40,6 +42,7 @@ impl Broker {
             self.check_queue(queue)?;
         }
         self.check_consumers()?;
+        self.check_held()?;
         for topic in self.topics.values() {
             self.check_topic(topic)?;
         }
@@ -50,6 +53,7 @@ impl Broker {
         self.check_producers()?;
         self.check_bindings()?;
         self.check_transactions()?;
+        self.check_pressure()?;
         self.check_totals()
     }
 
@@ -75,8 +79,11 @@ impl Broker {
                 format!("queue {name}: message {offset} failed {} times of {max}", slot.failed)
             })?;
             if let State::Leased(holder) = slot.state {
-                hold(self.conns.contains_key(&holder.conn), || {
-                    format!("queue {name}: message {offset} is leased to a closed connection")
+                let open = self.conns.get(&holder.conn).map(|conn| &conn.held);
+                let held = open.or_else(|| self.leaving.get(&holder.conn).map(|left| &left.held));
+                let held = held.and_then(|held| held.get(&queue.id));
+                hold(held.is_some_and(|held| held.iter().any(|o| o == offset)), || {
+                    format!("queue {name}: message {offset} is leased to one who does not hold it")
                 })?;
             }
         }
@@ -112,6 +119,9 @@ impl Broker {
                 format!("{id} counts {}, holds {holds}", consumer.outstanding)
             })?;
             for queue in consumer.queues.iter() {
+                hold(self.queues[&queue].all.contains(*id), || {
+                    format!("{id} consumes {queue}, which does not know it")
+                })?;
                 let consumers = self.queues[&queue].consumers.iter();
                 let listed = consumers.filter(|other| *other == id).count();
                 let unlisted = usize::from(consumer.unlisted.contains(queue));
@@ -233,6 +243,52 @@ impl Broker {
                 }
             };
             hold(known, || format!("wait {number} is not where it would be woken"))?;
+        }
+        Ok(())
+    }
+
+    /// Connections hold what is leased to them, and claim no more than that and their credit.
+    fn check_held(&self) -> Checked {
+        let leased: u64 = self.queues.values().map(|queue| queue.work.leased()).sum();
+        let of = |held: &Map<QueueId, Held>| -> u64 { held.values().map(Held::len).sum() };
+        let held: u64 = self.conns.values().map(|conn| of(&conn.held)).sum();
+        let left: u64 = self.leaving.values().map(|left| of(&left.held)).sum();
+        hold(held + left == leased, || {
+            format!("{leased} messages are leased, connections hold {held} and {left}")
+        })?;
+        for (id, conn) in self.conns.iter() {
+            let credit = conn.consumers.iter().map(|consumer| {
+                let consumer = &self.consumers[&consumer];
+                u64::from(consumer.prefetch - consumer.outstanding)
+            });
+            let claims = of(&conn.held) + credit.sum::<u64>();
+            hold(conn.claims == claims, || {
+                format!("{id} counts {} claims, and has {claims}", conn.claims)
+            })?;
+            hold(claims <= u64::from(self.config.limits.leases_per_connection_max), || {
+                format!("{id} claims {claims} messages, more than it may")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Publishers know whether to slow down.
+    fn check_pressure(&self) -> Checked {
+        let (held, limits) = (self.stored_bytes, &self.config.limits);
+        hold(!self.is_high || held > limits.low_mark(), || {
+            format!("{held} bytes are held, not above the low mark, and publishers are slowed")
+        })?;
+        hold(self.is_high || !self.started || held <= limits.high_mark(), || {
+            format!("{held} bytes are held, above the high mark, and no publisher is slowed")
+        })?;
+        let publish = || self.conns.iter().filter(|(_, conn)| conn.publishes);
+        hold(publish().map(|(id, _)| id).eq(self.publishers.keys()), || {
+            format!("{} publishers are listed, not those who publish", self.publishers.len())
+        })?;
+        for (id, conn) in publish() {
+            hold(conn.slowed == self.is_high, || {
+                format!("{id} was told the opposite of what is the case")
+            })?;
         }
         Ok(())
     }

@@ -1,16 +1,26 @@
 //! What a connection's end brings with it, and requests that wait.
 
 use alloc::borrow::Cow;
+use alloc::format;
 
-use super::{Awaits, Broker, Conn, Wait};
+use super::{Awaits, Broker, Conn, Leaving, Refused, Wait};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
-use crate::id::ConnId;
+use crate::held::Held;
+use crate::id::{ConnId, Offset, QueueId};
+use crate::limits::EXPIRIES_PER_APPLY_MAX;
+use crate::queue::Queue;
+use crate::refusal::Code;
 use crate::set::Set;
 use crate::time::Span;
 use crate::timer::TimerId;
 use crate::view::AttemptEnd;
+use crate::work::{Holder, State};
+
+/// Queues that a connection is remembered with while it holds nothing of them: most often it soon
+/// holds something of them again.
+const QUEUES_KEPT: usize = 32;
 
 impl Broker {
     pub(super) fn conn_mut(&mut self, conn: ConnId) -> &mut Conn {
@@ -26,14 +36,12 @@ impl Broker {
     }
 
     /// A connection is gone: its consumers, members and waits with it, and what it held is ready
-    /// again, one failed attempt later.
+    /// again, one failed attempt later. If it held very much, that takes several inputs.
     pub(super) fn closed(&mut self, conn: ConnId, out: &mut dyn Sink) {
         self.watchers.remove(conn);
-        let Some(Conn { consumers, members, waits, queues, client, exclusive, .. }) =
-            self.conns.get(&conn).cloned()
-        else {
-            return;
-        };
+        self.publishers.remove(&conn);
+        let Some(gone) = self.conns.remove(&conn) else { return };
+        let Conn { consumers, members, waits, held, client, exclusive, .. } = gone;
         self.note(out, || Activity::Disconnected { conn, client: client.as_str().into() });
         for wait in waits {
             self.stop_waiting(wait);
@@ -42,11 +50,8 @@ impl Broker {
         for consumer in consumers {
             left.extend(self.forget_consumer(consumer, out));
         }
-        for queue in queues {
-            for offset in self.held_by(conn, queue) {
-                self.end_attempt(queue, offset, AttemptEnd::Disconnected, Span::ZERO, out);
-            }
-        }
+        self.leaving.insert(conn, Leaving { client, held });
+        self.end_leases_left(EXPIRIES_PER_APPLY_MAX, out);
         for queue in exclusive {
             left.remove(queue);
             self.remove_queue(queue, "its connection is gone", out);
@@ -55,7 +60,87 @@ impl Broker {
             self.remove_queue(queue, "its last consumer is gone", out);
         }
         self.remove_members(members, LeaveReason::Disconnected, out);
-        self.conns.remove(&conn);
+    }
+
+    /// Ends leases of connections that are gone, at most so many; how many it were.
+    pub(super) fn end_leases_left(&mut self, max: usize, out: &mut dyn Sink) -> usize {
+        for ended in 0..max {
+            let Some((conn, queue, offset)) = self.next_lease_left() else { return ended };
+            debug_assert!(self.holder(queue, offset).is_some_and(|holder| holder.conn == conn));
+            self.end_attempt(queue, offset, AttemptEnd::Disconnected, Span::ZERO, out);
+        }
+        max
+    }
+
+    /// The next lease of a connection that is gone; those that have none left are forgotten.
+    fn next_lease_left(&mut self) -> Option<(ConnId, QueueId, Offset)> {
+        loop {
+            let conn = self.leaving.first_key()?;
+            let left = self.leaving.get_mut(&conn)?;
+            let Some(queue) = left.held.first_key() else {
+                self.leaving.remove(&conn);
+                continue;
+            };
+            match left.held[&queue].first() {
+                Some(offset) => return Some((conn, queue, offset)),
+                None => drop(left.held.remove(&queue)),
+            }
+        }
+    }
+
+    /// A connection holds a message from now on.
+    pub(super) fn takes(&mut self, holder: Holder, queue: QueueId, offset: Offset) {
+        let conn = self.conns.get_mut(&holder.conn).expect("a holder's connection is open");
+        conn.held.get_or_insert_with(queue, Held::default).add(offset);
+        // What a consumer is handed was claimed by its prefetch.
+        conn.claims += u64::from(holder.consumer.is_none());
+    }
+
+    /// A connection no longer holds a message; whether its consumer has the credit back.
+    pub(super) fn gives(&mut self, holder: Holder, queue: QueueId, offset: Offset) {
+        let has_credit = holder.consumer.is_some_and(|id| self.consumers.contains_key(&id));
+        let held = match self.conns.get_mut(&holder.conn) {
+            Some(conn) => {
+                conn.claims -= u64::from(!has_credit);
+                &mut conn.held
+            }
+            None => match self.leaving.get_mut(&holder.conn) {
+                Some(left) => &mut left.held,
+                None => return,
+            },
+        };
+        let Some(of_queue) = held.get_mut(&queue) else { return };
+        of_queue.remove(offset);
+        if of_queue.is_empty() && held.len() > QUEUES_KEPT {
+            held.remove(&queue);
+        }
+    }
+
+    /// How many messages more a connection may hold.
+    pub(super) fn leases_allowed(&self, conn: ConnId) -> u64 {
+        let max = u64::from(self.config.limits.leases_per_connection_max);
+        max.saturating_sub(self.conns[&conn].claims)
+    }
+
+    /// Whether a connection may hold so many messages more.
+    pub(super) fn may_be_handed(&self, conn: ConnId, more: u64) -> Result<(), Refused> {
+        if more <= self.leases_allowed(conn) {
+            return Ok(());
+        }
+        Err(Code::TooMany.because(format!(
+            "this connection holds {} messages, or may be handed them by its consumers' prefetch, \
+             and may hold {}: settle some, or ask for fewer",
+            self.conns[&conn].claims, self.config.limits.leases_per_connection_max
+        )))
+    }
+
+    /// A queue is going: nobody holds anything of it any more.
+    pub(super) fn forget_leases_of(&mut self, queue: &Queue) {
+        for (offset, slot) in queue.work.touched() {
+            if let State::Leased(holder) = slot.state {
+                self.gives(holder, queue.id, offset);
+            }
+        }
     }
 
     /// Takes back a request that waits.

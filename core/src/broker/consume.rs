@@ -29,6 +29,9 @@ impl Broker {
         within("prefetch", u64::from(prefetch), 1, u64::from(self.config.limits.prefetch_max))?;
         valid_visibility(visibility)?;
         self.room_on(conn)?;
+        self.may_be_handed(conn, u64::from(prefetch))?;
+        let max = self.config.limits.consumers_per_queue_max;
+        self.room_for("consumers of this queue", self.queues[&queue].all.len(), max)?;
         let consumer = ConsumerId(self.number());
         let queues = Set::of(queue);
         let unlisted = Set::default();
@@ -36,7 +39,9 @@ impl Broker {
             Consumer { conn, queues, unlisted, prefetch, outstanding: 0, visibility, auto_ack };
         self.consumers.insert(consumer, made);
         self.attach(queue, consumer);
-        self.conn_mut(conn).consumers.insert(consumer);
+        let claimant = self.conn_mut(conn);
+        claimant.consumers.insert(consumer);
+        claimant.claims += u64::from(prefetch);
         self.tell(conn, Event::Consuming { tag, consumer }, out);
         self.wake(queue);
         Ok(())
@@ -51,6 +56,7 @@ impl Broker {
             queue.consumers.push_back(consumer);
         }
         queue.attached += 1;
+        queue.all.insert(consumer);
     }
 
     pub(super) fn cancel(
@@ -80,12 +86,14 @@ impl Broker {
         let consumer = self.consumers.remove(&number).expect("a known consumer");
         if let Some(conn) = self.conns.get_mut(&consumer.conn) {
             conn.blocked.remove(number);
+            conn.claims -= u64::from(consumer.prefetch - consumer.outstanding);
         }
         let mut left = Set::default();
         for id in consumer.queues {
             let now = self.now;
             let queue = self.queue_mut(id);
             queue.attached -= 1;
+            queue.all.remove(number);
             queue.used_at = now;
             queue.consumers.retain(|other| *other != number);
             let waited = queue.standby.iter().position(|other| *other == number);
@@ -167,6 +175,7 @@ impl Broker {
                 self.queue_name(queue)
             )));
         }
+        self.may_be_handed(conn, 1)?;
         self.queue_mut(queue).used_at = self.now;
         let queues = alloc::vec![queue];
         let mut ready = false;
@@ -178,6 +187,12 @@ impl Broker {
                 self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
                 return Ok(());
             }
+            let max = self.config.limits.waits_per_queue_max;
+            self.room_for(
+                "waiting requests of this queue",
+                self.queues[&queue].waiting.len(),
+                max,
+            )?;
             let number = self.wait(conn, tag, wait, Awaits::Message { queues, asked })?;
             self.queue_mut(queue).waiting.push_back(number);
             return Ok(());

@@ -101,7 +101,7 @@ impl Broker {
         let mut bytes = 0;
         for offset in queue.work.offsets(from).take(messages_max as usize) {
             let message = self.message(id, offset);
-            bytes += message.record.as_bytes().len();
+            bytes += shown_bytes(&message);
             if bytes > self.config.limits.batch_bytes_max as usize && !messages.is_empty() {
                 break;
             }
@@ -142,4 +142,15 @@ impl Broker {
 fn keep_newest<T>(list: &mut Vec<T>) {
     let surplus = list.len().saturating_sub(HISTORY_MAX);
     list.drain(..surplus);
+}
+
+/// About how many bytes a message takes in a view: its record, and what is told beside it.
+fn shown_bytes(message: &MessageView<'_>) -> usize {
+    let of_attempt = |attempt: &Attempt| attempt.client.len() + 24;
+    let attempts: usize = message.attempts.iter().map(of_attempt).sum();
+    let of_death = |death: &Death| {
+        death.queue.len() + 40 + death.attempts.iter().map(of_attempt).sum::<usize>()
+    };
+    let deaths: usize = message.deaths.iter().map(of_death).sum();
+    message.record.as_bytes().len() + attempts + deaths
 }

@@ -84,17 +84,17 @@ impl Broker {
     pub(super) fn remove_queue(&mut self, id: QueueId, why: &str, out: &mut dyn Sink) {
         let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
         let waiting: Vec<_> = waiting.into_iter().map(|wait| self.stop_waiting(wait)).collect();
-        let gone = self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
-        let gone: Vec<_> = gone.map(|(consumer, c)| (*consumer, c.conn)).collect();
+        let gone = self.queues[&id].all.iter().map(|id| (id, self.consumers[&id].conn));
+        let gone: Vec<_> = gone.collect();
         self.forget_leases(id);
-        for (consumer, conn) in &gone {
-            self.consumers.remove(consumer);
+        for (number, conn) in &gone {
+            let consumer = self.consumers.remove(number).expect("a queue's consumer is known");
             let conn = self.conn_mut(*conn);
-            conn.consumers.remove(*consumer);
-            conn.blocked.remove(*consumer);
+            conn.consumers.remove(*number);
+            conn.blocked.remove(*number);
+            conn.claims -= u64::from(consumer.prefetch - consumer.outstanding);
         }
-        for conn in self.conns.values_mut() {
-            conn.queues.remove(id);
+        if let Some(conn) = self.queues[&id].owner.and_then(|owner| self.conns.get_mut(&owner)) {
             conn.exclusive.remove(id);
         }
         let name = self.queue_name(id).to_owned();

@@ -8,7 +8,8 @@ use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::{Delivery, Event};
 use crate::fact::Fact;
-use crate::id::{ConnId, ConsumerId, LeaseId, Offset, QueueId, Tag};
+use crate::id::{ConnId, ConsumerId, LeaseId, Offset, Place, QueueId, Tag};
+use crate::journey::Did;
 use crate::limits::{AUTO_ACK_PER_APPLY_MAX, DELIVERIES_PER_EVENT_MAX};
 use crate::record::{RawRecord, Records};
 use crate::time::{Span, Time};
@@ -103,12 +104,11 @@ impl Broker {
         holder: Holder,
         visibility: Option<Span>,
     ) -> Option<Leased> {
-        let conn = self.conns.get_mut(&holder.conn).expect("a holder's connection is open");
-        conn.queues.insert(id);
         let (queue, mut clock) = self.queue_and_clock(id);
         let until = clock.now + visibility.unwrap_or(queue.policy.visibility);
         let (offset, slot) = queue.work.lease_next(holder, until, &mut clock)?;
         let (delivery, attempt) = (slot.delivery, slot.failed + 1);
+        self.takes(holder, id, offset);
         let to = holder.consumer.unwrap_or_default();
         Some(Leased { to, queue: id, offset, delivery, attempt, until })
     }
@@ -118,6 +118,7 @@ impl Broker {
         for run in leased.chunk_by(|a, b| a.to == b.to) {
             let to = run[0].to;
             let Consumer { conn, auto_ack, .. } = self.consumers[&to];
+            self.trace_leases(run, conn, Some(to));
             let settled = match auto_ack {
                 true => self.settle_at_once(run, (conn, Some(to)), out),
                 false => Vec::new(),
@@ -159,6 +160,7 @@ impl Broker {
         for leased in leased {
             self.note_leased(leased, conn, consumer, out);
         }
+        let cause = self.acked_by(conn);
         for run in leased.chunk_by(|a, b| a.queue == b.queue) {
             let id = run[0].queue;
             let offsets: Vec<_> = run.iter().map(|leased| leased.offset).collect();
@@ -170,6 +172,7 @@ impl Broker {
                 self.note(out, || Activity::Acked { queue, offset, attempt, conn });
             }
         }
+        self.cause = cause;
         self.automatic += leased.len();
         held
     }
@@ -225,12 +228,13 @@ impl Broker {
         out: &mut dyn Sink,
     ) {
         let mut leased = Vec::new();
+        let messages_max = self.leases_allowed(conn).min(u64::from(messages_max));
         let mut room = self.config.limits.batch_bytes_max as usize;
         'queues: for id in queues.iter().copied() {
             while let Some(offset) = self.next_to_lease(id, out) {
                 let bytes = self.record_at(id, offset).as_bytes().len();
                 let full = bytes > room && !leased.is_empty();
-                if full || leased.len() as u32 == messages_max {
+                if full || leased.len() as u64 == messages_max {
                     break 'queues;
                 }
                 room = room.saturating_sub(bytes);
@@ -238,6 +242,7 @@ impl Broker {
                 leased.extend(self.lease_next(id, holder, visibility));
             }
         }
+        self.trace_leases(&leased, conn, None);
         let settled = match auto_ack {
             true => self.settle_at_once(&leased, (conn, None), out),
             false => Vec::new(),
@@ -249,6 +254,17 @@ impl Broker {
             for leased in &leased {
                 self.note_leased(leased, conn, None, out);
             }
+        }
+    }
+
+    /// Notes leases of one queue for their journeys.
+    fn trace_leases(&mut self, leased: &[Leased], conn: ConnId, consumer: Option<ConsumerId>) {
+        for run in leased.chunk_by(|a, b| a.queue == b.queue) {
+            let messages = run.iter().map(|leased| {
+                let Leased { offset, attempt, until, .. } = *leased;
+                (offset, Did::Leased { conn, consumer, attempt, until })
+            });
+            self.journeys.note_each(self.now, Place::Queue(run[0].queue), messages);
         }
     }
 

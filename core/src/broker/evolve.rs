@@ -172,6 +172,7 @@ impl Broker {
         let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
         self.queue_names.remove(&queue.name);
         self.stored_bytes -= queue.own_bytes();
+        self.forget_leases_of(&queue);
         queue.work.stop_timers(&mut self.timers);
         self.timers.stop(queue.tended.1);
         self.woken.retain(|woken| *woken != id);

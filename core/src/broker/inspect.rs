@@ -9,7 +9,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Offset, Tag, TopicId};
+use crate::id::{ConnId, ConsumerId, Offset, Place, Tag, TopicId};
 use crate::limits::GROUPS_PER_PAGE_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
@@ -56,6 +56,17 @@ impl Broker {
             }
             Inspect::Producers(from) => View::Producers(self.producers_view(*from)),
             Inspect::Producer(id) => View::Producers(alloc::vec![self.producer_described(*id)?]),
+            Inspect::Connection(id) => View::Connection(self.connection_detail(*id)?),
+            Inspect::Due { max } => View::Due(self.due_views(*max)?),
+            Inspect::Message { queue, offset } => {
+                let place = Place::Queue(self.queue_named(queue)?);
+                View::Journey(self.journey(place, *offset)?)
+            }
+            Inspect::Record { topic, partition, offset } => {
+                let (topic, partition) = self.partition_named(topic, *partition)?;
+                View::Journey(self.journey(Place::Partition(topic, partition), *offset)?)
+            }
+            Inspect::List { of, after, max } => View::Page(self.page(*of, after, *max)?),
         };
         self.tell(conn, Event::Inspected { tag, view }, out);
         Ok(())
@@ -96,7 +107,7 @@ impl Broker {
         }
     }
 
-    fn exchange_view(&self, name: &str, exchange: &Exchange) -> ExchangeView {
+    pub(super) fn exchange_view(&self, name: &str, exchange: &Exchange) -> ExchangeView {
         let binding = |binding: &Binding| BindingView {
             pattern: binding.pattern.to_string(),
             to: self.destination(&binding.to),
@@ -113,7 +124,7 @@ impl Broker {
     }
 
     /// A queue without its consumers, which the caller finds with less work for all at once.
-    fn queue_view(&self, queue: &Queue) -> QueueView {
+    pub(super) fn queue_view(&self, queue: &Queue) -> QueueView {
         let log = queue.log(&self.topics);
         let oldest = queue.work.offsets(Offset(0)).next();
         QueueView {
@@ -136,7 +147,7 @@ impl Broker {
         }
     }
 
-    fn consumer_view(&self, (id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
+    pub(super) fn consumer_view(&self, (id, consumer): (&ConsumerId, &Consumer)) -> ConsumerView {
         let waits = |queue| self.queues[&queue].standby.contains(id);
         ConsumerView {
             id: *id,
@@ -148,7 +159,7 @@ impl Broker {
         }
     }
 
-    fn group_view(&self, group: &Group) -> GroupView {
+    pub(super) fn group_view(&self, group: &Group) -> GroupView {
         // Every partition of each topic that the group has to do with: what it has not begun lags too.
         let named = group.committed.keys().chain(group.owned.keys());
         let topics: Set<TopicId> = named.map(|(topic, _)| *topic).collect();
@@ -203,7 +214,7 @@ fn group_summary(group: &Group) -> GroupSummary {
     }
 }
 
-fn topic_view(topic: &Topic) -> TopicView {
+pub(super) fn topic_view(topic: &Topic) -> TopicView {
     let partition = |(log, upkeep): (&Log, &Upkeep)| PartitionView {
         start: log.start(),
         end: log.end(),

@@ -90,7 +90,7 @@ impl Broker {
             log.release(offset);
         }
         self.stored_bytes -= before - self.queues[&id].own_bytes();
-        self.let_go(id, state);
+        self.let_go(id, offset, state);
         Ok(())
     }
 
@@ -133,13 +133,14 @@ impl Broker {
             }
             let (queue, mut clock) = self.queue_and_clock(id);
             let mut states = Vec::new();
-            queue.work.settle_run((*start, end), &mut clock, |_, state| states.push(state));
+            let each = |offset, state| states.push((offset, state));
+            queue.work.settle_run((*start, end), &mut clock, each);
             let before = queue.own_bytes();
             if let Some(log) = queue.emptying_log_mut() {
                 log.release_run(*start, end);
             }
             self.stored_bytes -= before - self.queues[&id].own_bytes();
-            states.into_iter().for_each(|state| self.let_go(id, state));
+            states.into_iter().for_each(|(offset, state)| self.let_go(id, offset, state));
         }
         Ok(())
     }
@@ -162,15 +163,15 @@ impl Broker {
         } else {
             queue.work.attempt_failed(offset, attempt, ready_at, &mut clock);
         }
-        self.let_go(id, state);
+        self.let_go(id, offset, state);
         Ok(())
     }
 
     /// A message stops what it was doing: credit that it took comes back, and others may go.
-    pub(super) fn let_go(&mut self, id: QueueId, state: State) {
-        let State::Leased(Holder { conn, consumer: Some(number) }) = state else {
-            return self.wake(id);
-        };
+    pub(super) fn let_go(&mut self, id: QueueId, offset: Offset, state: State) {
+        let State::Leased(holder) = state else { return self.wake(id) };
+        self.gives(holder, id, offset);
+        let Holder { conn, consumer: Some(number) } = holder else { return self.wake(id) };
         if self.consumers.get(&number).is_none_or(|consumer| !consumer.auto_ack) {
             self.credit_back(conn);
         }

@@ -10,6 +10,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{ConnId, LeaseId, Offset, QueueId, Tag};
+use crate::journey::Did;
 use crate::limits::{LEASES_PER_REQUEST_MAX, VISIBILITY_MAX};
 use crate::policy::Overflow;
 use crate::time::{Span, Time};
@@ -123,7 +124,8 @@ impl Broker {
             let (queue, mut clock) = self.queue_and_clock(id);
             let state = queue.work.state(offset);
             queue.work.give_back(offset, Time::ZERO, &mut clock);
-            self.let_go(id, state);
+            self.let_go(id, offset, state);
+            self.step(id, offset, Did::Released { conn });
             let queue = self.queue_name(id).into();
             self.note(out, || Activity::Released { queue, offset, conn });
         }
@@ -150,6 +152,7 @@ impl Broker {
             }
             let (queue, mut clock) = self.queue_and_clock(id);
             queue.work.extend(offset, until, &mut clock);
+            self.step(id, offset, Did::Extended { until });
             let queue = self.queue_name(id).into();
             self.note(out, || Activity::Extended { queue, offset, until });
         }
@@ -229,6 +232,7 @@ impl Broker {
         let (queue, mut clock) = self.queue_and_clock(id);
         queue.work.give_back(offset, Time::ZERO, &mut clock);
         self.wake(id);
+        self.step(id, offset, Did::Due);
         let queue = self.queue_name(id).into();
         self.note(out, || Activity::Due { queue, offset });
     }
@@ -255,16 +259,10 @@ impl Broker {
         }
     }
 
+    /// What a connection is called, also while it leaves.
     pub(super) fn client(&self, conn: ConnId) -> String {
-        self.conns.get(&conn).map(|conn| conn.client.clone()).unwrap_or_default()
-    }
-
-    /// The messages of a queue that a connection holds.
-    pub(super) fn held_by(&self, conn: ConnId, queue: QueueId) -> Vec<Offset> {
-        let Some(queue) = self.queues.get(&queue) else { return Vec::new() };
-        let held = queue.work.touched().filter(
-            |(_, slot)| matches!(slot.state, State::Leased(Holder { conn: by, .. }) if by == conn),
-        );
-        held.map(|(offset, _)| offset).collect()
+        let open = self.conns.get(&conn).map(|conn| &conn.client);
+        let client = open.or_else(|| self.leaving.get(&conn).map(|left| &left.client));
+        client.cloned().unwrap_or_default()
     }
 }

@@ -8,7 +8,8 @@ use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::{Event, Fetched};
 use crate::group::Partition;
-use crate::id::{ConnId, GroupId, MemberId, Offset, Tag};
+use crate::id::{ConnId, GroupId, MemberId, Offset, Place, Tag};
+use crate::journey::{Covered, Did};
 use crate::limits::{BATCH_RECORDS_MAX, WAIT_MAX};
 use crate::log::{Ask, Log, Run};
 use crate::planted::{Planted, planted};
@@ -201,6 +202,11 @@ impl Broker {
         }
         let last = moved.last().map(|(partition, ..)| *partition);
         group.members.get_mut(&member).expect("it is there").polled = last;
+        for ((topic, partition), from, to) in moved {
+            let (place, run) =
+                (Place::Partition(*topic, *partition), Covered::of(*from, to.0 - from.0));
+            self.journeys.note(self.now, place, run, Did::Polled { group: id, member });
+        }
         for ((topic, partition), from, to) in moved {
             self.note(out, || Activity::Polled {
                 group: self.groups[&id].name.as_str().into(),

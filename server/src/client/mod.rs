@@ -95,6 +95,7 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Returned { .. }
+        | Event::Pressure { .. }
         | Event::Activity { .. } => None,
     }
 }

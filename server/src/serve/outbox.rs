@@ -304,6 +304,7 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Joined { .. }
         | Event::Assigned { .. }
         | Event::Expelled { .. }
+        | Event::Pressure { .. }
         | Event::Inspected { .. }
         | Event::ProducerReady { .. }
         | Event::Returned { .. }

@@ -87,6 +87,12 @@ fn config<'t>(words: impl Iterator<Item = &'t str>) -> Result<Command<'t>, Strin
             "producers_max" => limits.producers_max = value,
             "transactions_max" => limits.transactions_max = value,
             "transaction_records_max" => limits.transaction_records_max = value,
+            "stored_bytes_high" => limits.stored_bytes_high = Some(u64::from(value)),
+            "stored_bytes_low" => limits.stored_bytes_low = Some(u64::from(value)),
+            "leases_per_connection_max" => limits.leases_per_connection_max = value,
+            "consumers_per_queue_max" => limits.consumers_per_queue_max = value,
+            "waits_per_queue_max" => limits.waits_per_queue_max = value,
+            "journey_steps_max" => limits.journey_steps_max = value,
             _ => return Err(format!("there is no limit {name:?}")),
         }
     }

@@ -7,6 +7,7 @@ use fanlight_core::{
     WantedHeader,
 };
 
+use super::explained::{shown_connection, shown_due, shown_journey};
 use super::names::Names;
 use super::policy::shown_policy;
 use super::text::{shown_record, shown_records, shown_span};
@@ -258,6 +259,10 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             refusal.message
         ),
         Event::Activity { at: _, activity } => format!("sees: {activity}"),
+        Event::Pressure { is_high, stored_bytes, low, high, max } => {
+            let asked = if *is_high { "slow down" } else { "go on" };
+            format!("told to {asked}: {stored_bytes}B of low={low} high={high} max={max}")
+        }
     };
     (first, Vec::new())
 }
@@ -300,6 +305,13 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
         View::Group(group) => shown_group(group),
         View::Exchange(exchange) => shown_exchange(exchange),
         View::Groups(groups) => groups.iter().map(shown_summary).collect(),
+        View::Connection(connection) => shown_connection(connection),
+        View::Due(due) => due.iter().map(shown_due).collect(),
+        View::Journey(journey) => shown_journey(journey),
+        View::Page(page) => {
+            let next = page.next.as_ref().map(|next| format!("more after {next}"));
+            shown_overview(&page.list).into_iter().chain(next).collect()
+        }
         View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
         View::Producers(producers) => producers.iter().flat_map(shown_producer).collect(),
     }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, CommitOffset, ConsumerId, Destination, ExchangeKind, ExchangePolicy,
-    Generation, HeaderMatch, Inspect, LeaseId, MatchMode, MemberId, Offset, Op, Pick, Position,
-    ProducerEpoch, ProducerId, Sequenced, Span, Start, Target, Time, Unroutable, WantedHeader,
+    Assignor, Batch, CommitOffset, ConnId, ConsumerId, Destination, ExchangeKind, ExchangePolicy,
+    Generation, HeaderMatch, Inspect, LeaseId, Listed, MatchMode, MemberId, Offset, Op, Pick,
+    Position, ProducerEpoch, ProducerId, Sequenced, Span, Start, Target, Time, Unroutable,
+    WantedHeader,
 };
 
 use super::names::Names;
@@ -197,6 +198,33 @@ fn destination<'t>(words: &mut Words<'t>) -> Parsed<Destination<'t>> {
 }
 
 fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
+    if let Some(queue) = words.take("message-of") {
+        let offset = Offset(words.number("offset")?.unwrap_or(0));
+        return Ok(Inspect::Message { queue: queue.into(), offset });
+    }
+    if let Some(topic) = words.take("record-of") {
+        let partition = words.number("partition")?.unwrap_or(0);
+        let offset = Offset(words.number("offset")?.unwrap_or(0));
+        return Ok(Inspect::Record { topic: topic.into(), partition, offset });
+    }
+    if let Some(of) = words.take("list") {
+        let of = match of {
+            "exchanges" => Listed::Exchanges,
+            "queues" => Listed::Queues,
+            "topics" => Listed::Topics,
+            "groups" => Listed::Groups,
+            "connections" => Listed::Connections,
+            other => return Err(format!("there is no list of {other:?}")),
+        };
+        let max = words.number("max")?.unwrap_or(100);
+        return Ok(Inspect::List { of, after: words.take("after").unwrap_or("").into(), max });
+    }
+    if let Some(max) = words.number("due")? {
+        return Ok(Inspect::Due { max });
+    }
+    if let Some(conn) = words.number("connection")? {
+        return Ok(Inspect::Connection(ConnId(conn)));
+    }
     if let Some(queue) = words.take("queue") {
         return Ok(Inspect::Queue(queue.into()));
     }

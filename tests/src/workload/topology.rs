@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Backoff, Batch, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, MatchMode, Op,
-    Options, Overflow, QueueKind, QueuePolicy, Records, Span, Target, Time, Unroutable,
-    WantedHeader,
+    Backoff, Batch, ConnId, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect,
+    Listed, MatchMode, Offset, Op, Options, Overflow, QueueKind, QueuePolicy, Records, Span,
+    Target, Time, Unroutable, WantedHeader,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
@@ -254,13 +254,35 @@ impl Workload {
         }
     }
 
+    fn explained(&mut self) -> Inspect<'static> {
+        let offset = Offset(self.dice.below(30));
+        let listed = [
+            Listed::Exchanges,
+            Listed::Queues,
+            Listed::Topics,
+            Listed::Groups,
+            Listed::Connections,
+        ];
+        match self.dice.below(5) {
+            0 => Inspect::Due { max: 10 },
+            1 => Inspect::Connection(ConnId(self.dice.below(8))),
+            2 => Inspect::Message { queue: self.queue().into(), offset },
+            3 => Inspect::Record { topic: self.topic().into(), partition: 0, offset },
+            _ => {
+                let after = *self.dice.pick(&["", "a", "q", "2"]);
+                Inspect::List { of: *self.dice.pick(&listed), after: after.into(), max: 2 }
+            }
+        }
+    }
+
     pub(super) fn view(&mut self) -> Op<'static> {
-        match self.dice.below(6) {
+        match self.dice.below(7) {
             0 => Op::Watch { on: true },
             1 => Op::Watch { on: false },
             2 => Op::Inspect { what: Inspect::Overview },
             3 => Op::Inspect { what: Inspect::Queue(self.queue().into()) },
             4 => Op::Inspect { what: Inspect::Topic(self.topic().into()) },
+            5 => Op::Inspect { what: self.explained() },
             _ => Op::Inspect { what: Inspect::Group((*self.dice.pick(&GROUPS)).into()) },
         }
     }

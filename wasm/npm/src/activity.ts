@@ -56,6 +56,8 @@ export interface Happenings {
     sought: Read & { to: bigint };
     /** A delivery was given back unseen; no attempt was counted. */
     released: Held & { conn: bigint };
+    /** The bytes that are held passed a mark: publishers were told to slow down, or to go on. */
+    pressure: { isHigh: boolean; storedBytes: bigint; low: bigint; high: bigint };
     /** A request was refused. */
     refused: { conn: bigint; refusal: { code: number; codeName: CodeName; message: string } };
     /** A producer that numbers its batches is there, or began another life. */

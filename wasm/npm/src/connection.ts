@@ -104,6 +104,7 @@ export class Connection {
     readonly #consumers = new Map<bigint, Consumer>();
     readonly #members = new Map<bigint, Member>();
     #open = true;
+    #slowed = false;
 
     /** @internal */
     constructor(client: string, host: ConnectionHost) {
@@ -114,6 +115,14 @@ export class Connection {
             gone: () => this.#gone(),
         };
         this.id = host.engine.open(client, listener);
+    }
+
+    /**
+     * Whether the broker asked it to slow down: it has published, and the broker holds more bytes
+     * than its high mark. What it publishes is still taken, until the broker is full.
+     */
+    get isSlowed(): boolean {
+        return this.#slowed;
     }
 
     /** Whether it can be used. */
@@ -318,7 +327,8 @@ export class Connection {
     }
 
     #told<K extends keyof WireNews>(kind: K, news: WireNews[K]): void {
-        const { delivered, cancelled, assigned, expelled } = { [kind]: news } as Partial<WireNews>;
+        const told = { [kind]: news } as Partial<WireNews>;
+        const { delivered, cancelled, assigned, expelled, pressure } = told;
         if (delivered !== undefined) {
             const consumer = this.#consumers.get(delivered.consumer);
             for (const delivery of delivered.deliveries) {
@@ -331,6 +341,8 @@ export class Connection {
             this.#members.get(assigned.member)?.assigned(assigned.generation, assigned.partitions);
         } else if (expelled !== undefined) {
             this.#members.get(expelled.member)?.expelled();
+        } else if (pressure !== undefined) {
+            this.#slowed = pressure.isHigh;
         }
     }
 

@@ -96,6 +96,13 @@ export interface WireNews {
     delivered: { consumer: bigint; deliveries: WireDelivery[] };
     assigned: { member: bigint; generation: number; partitions: WireAssignment[] };
     expelled: { member: bigint };
+    pressure: {
+        isHigh: boolean;
+        storedBytes: bigint;
+        low: bigint;
+        high: bigint;
+        max: bigint;
+    };
     activity: { at: bigint; activity: WireActivity };
 }
 

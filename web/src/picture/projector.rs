@@ -305,6 +305,9 @@ impl Projector {
             Activity::ConsumerActive { .. } => {
                 self.say(at, LineKind::Work, activity.to_string(), About::default());
             }
+            Activity::Pressure { .. } => {
+                self.say(at, LineKind::Topology, activity.to_string(), About::default());
+            }
             Activity::Enqueued { .. }
             | Activity::Leased { .. }
             | Activity::Purged { .. }

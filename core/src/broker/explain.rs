@@ -1,0 +1,228 @@
+//! Answers to "why": what is due next, what a connection has, what happened to a message.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Awaits, Broker, Refused, Wait, within};
+use crate::id::{ConnId, GroupId, Offset, Place};
+use crate::journey::{Did, Step};
+use crate::limits::DUE_VIEW_MAX;
+use crate::refusal::Code;
+use crate::timer::Due;
+use crate::view::{
+    ConnectionDetail, DeadlineReason, DueView, GroupMemberView, Happened, HoldsView, JourneyStep,
+    JourneyView, QueueConsumerView, WaitView,
+};
+use crate::work::Holder;
+
+impl Broker {
+    /// What will happen by itself, in order.
+    pub(super) fn due_views(&self, max: u32) -> Result<Vec<DueView>, Refused> {
+        within("max", u64::from(max), 1, DUE_VIEW_MAX as u64)?;
+        let due = self.timers.soonest(max as usize);
+        Ok(due
+            .into_iter()
+            .map(|(at, due)| DueView { at, reason: due.reason(), what: self.due_words(due) })
+            .collect())
+    }
+
+    fn due_words(&self, due: Due) -> String {
+        match due {
+            Due::Lease(queue, offset) => {
+                let place = self.place_name(Place::Queue(queue));
+                match self.holder(queue, offset) {
+                    Some(Holder { conn, .. }) => format!(
+                        "{place}@{offset} is ready again, unless {conn} settles it or asks for \
+                         longer before"
+                    ),
+                    None => format!("{place}@{offset} is ready again"),
+                }
+            }
+            Due::Delay(queue, offset) => {
+                format!("the delay of {}@{offset} is over", self.place_name(Place::Queue(queue)))
+            }
+            Due::Expiry(queue, offset) => {
+                let place = self.place_name(Place::Queue(queue));
+                format!("{place}@{offset} is too old, unless it is delivered before")
+            }
+            Due::Session(member) => match self.members.get(&member) {
+                Some(group) => format!(
+                    "{member} of {} is put out, unless it is heard of before",
+                    self.groups[group].name
+                ),
+                None => format!("{member} is put out"),
+            },
+            Due::Producer(id) => match self.producers.get(&id) {
+                Some(_) => format!("{id} is forgotten, unless it publishes before"),
+                None => format!("{id} is forgotten"),
+            },
+            Due::Transaction(id) => {
+                format!("the transaction of {id} is aborted, unless it ends before")
+            }
+            Due::Tend(queue, reason) => {
+                let place = self.place_name(Place::Queue(queue));
+                match reason {
+                    DeadlineReason::MessageExpires => {
+                        format!("the oldest message of {place} is too old")
+                    }
+                    DeadlineReason::QueueExpires => {
+                        format!("{place} goes, unless it is used before")
+                    }
+                    DeadlineReason::QueueOverflows => {
+                        format!("{place} has more to drop or hand out")
+                    }
+                    DeadlineReason::LeaseEnds
+                    | DeadlineReason::DelayEnds
+                    | DeadlineReason::SessionEnds
+                    | DeadlineReason::WaitEnds
+                    | DeadlineReason::ProducerIdle
+                    | DeadlineReason::RetentionEnds
+                    | DeadlineReason::CompactionDue
+                    | DeadlineReason::TransactionEnds => format!("{place} is looked after"),
+                }
+            }
+            Due::Retention(topic, partition) => {
+                let place = self.place_name(Place::Partition(topic, partition));
+                format!("the oldest records of {place} have been kept for long enough")
+            }
+            Due::Compaction(topic, partition) => {
+                format!("{} is compacted", self.place_name(Place::Partition(topic, partition)))
+            }
+            Due::Wait(number) => match self.waits.get(&number) {
+                Some(wait) => {
+                    format!("{} of {} ends without any", wait_words(self, wait), wait.conn)
+                }
+                None => String::from("a wait ends"),
+            },
+        }
+    }
+
+    /// The name of a log, or its number if it is gone.
+    pub(super) fn place_name(&self, place: Place) -> String {
+        match place {
+            Place::Queue(id) => {
+                self.queues.get(&id).map_or_else(|| id.to_string(), |queue| queue.name.clone())
+            }
+            Place::Partition(id, partition) => match self.topics.get(&id) {
+                Some(topic) => format!("{}/{partition}", topic.name),
+                None => format!("{id}/{partition}"),
+            },
+        }
+    }
+
+    pub(super) fn connection_detail(&self, id: ConnId) -> Result<ConnectionDetail, Refused> {
+        let Some(conn) = self.conns.get(&id) else {
+            return Err(Code::NotOpen.because(format!("there is no open connection {id}")));
+        };
+        let consumers = conn.consumers.iter().map(|consumer| {
+            let state = &self.consumers[&consumer];
+            let of = state.queues.iter().next().map(Place::Queue);
+            QueueConsumerView {
+                queue: of.map(|place| self.place_name(place)).unwrap_or_default(),
+                consumer: self.consumer_view((&consumer, state)),
+            }
+        });
+        let members = conn.members.iter().map(|member| GroupMemberView {
+            group: self.groups[&self.members[&member]].name.clone(),
+            member,
+        });
+        let waits = conn.waits.iter().map(|number| {
+            let wait = &self.waits[&number];
+            WaitView { tag: wait.tag, what: wait_words(self, wait) }
+        });
+        let holds = conn.held.iter().map(|(queue, held)| HoldsView {
+            queue: self.place_name(Place::Queue(*queue)),
+            leases: held.len(),
+        });
+        Ok(ConnectionDetail {
+            id,
+            client: conn.client.clone(),
+            watches: self.watchers.contains(id),
+            publishes: conn.publishes,
+            is_slowed: conn.slowed,
+            consumers: consumers.collect(),
+            members: members.collect(),
+            waits: waits.collect(),
+            holds: holds.filter(|holds| holds.leases > 0).collect(),
+        })
+    }
+
+    /// What happened to a message, as far as the broker remembers.
+    pub(super) fn journey(&self, place: Place, offset: Offset) -> Result<JourneyView, Refused> {
+        if !self.journeys.on() {
+            return Err(Code::BadArgument.because(
+                "this broker keeps no journeys: its limit journey_steps_max is 0; raise it",
+            ));
+        }
+        let steps = self.journeys.of(place, offset).into_iter().map(|(offset, step)| JourneyStep {
+            at: step.at,
+            place: self.place_name(step.place),
+            offset,
+            what: self.happened(step),
+        });
+        Ok(JourneyView { steps: steps.collect(), forgotten: self.journeys.forgotten() })
+    }
+
+    fn happened(&self, step: &Step) -> Happened {
+        match &step.did {
+            Did::Published { by, via } => {
+                let (exchange, routing_key) = match via {
+                    Some(via) => (via.exchange.clone(), via.routing_key.clone()),
+                    None => Default::default(),
+                };
+                Happened::Published { conn: *by, exchange, routing_key }
+            }
+            Did::Leased { conn, consumer, attempt, until } => Happened::Leased {
+                conn: *conn,
+                consumer: *consumer,
+                attempt: *attempt,
+                until: *until,
+            },
+            Did::Extended { until } => Happened::Extended { until: *until },
+            Did::Released { conn } => Happened::Released { conn: *conn },
+            Did::Returned { conn, end, attempt, ready_at } => Happened::Returned {
+                conn: *conn,
+                end: *end,
+                attempt: *attempt,
+                ready_at: *ready_at,
+            },
+            Did::Due => Happened::Due,
+            Did::Acked { conn } => Happened::Acked { conn: *conn },
+            Did::Dropped => Happened::Dropped,
+            Did::Purged => Happened::Purged,
+            Did::DeadLettered { reason, to, to_offset } => Happened::DeadLettered {
+                reason: *reason,
+                to: self.place_name(*to),
+                to_offset: *to_offset,
+            },
+            Did::Redriven { to, to_offset } => {
+                Happened::Redriven { to: self.place_name(*to), to_offset: *to_offset }
+            }
+            Did::Polled { group, member } => {
+                Happened::Polled { group: self.group_words(*group), member: *member }
+            }
+            Did::Committed { group } => Happened::Committed { group: self.group_words(*group) },
+        }
+    }
+
+    fn group_words(&self, id: GroupId) -> String {
+        self.groups.get(&id).map_or_else(|| id.to_string(), |group| group.name.clone())
+    }
+}
+
+fn wait_words(broker: &Broker, wait: &Wait) -> String {
+    match &wait.what {
+        Awaits::Message { queues, .. } => {
+            let of = queues.first().map(|queue| broker.place_name(Place::Queue(*queue)));
+            format!("the wait for a message of {}", of.unwrap_or_default())
+        }
+        Awaits::Read { partition: (topic, partition), from, .. } => {
+            let place = broker.place_name(Place::Partition(*topic, *partition));
+            format!("the wait for records of {place} from {from}")
+        }
+        Awaits::Record { group, member, .. } => {
+            format!("the wait of {member} for a record of {}", broker.group_words(*group))
+        }
+    }
+}
