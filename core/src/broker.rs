@@ -118,8 +118,8 @@ pub struct Broker {
     producers: Map<ProducerId, Producer>,
     producer_names: BTreeMap<String, ProducerId>,
     next_producer: ProducerId,
-    /// How many transactions are open.
-    transactions: usize,
+    /// Producers whose transaction is open.
+    transactions: Set<ProducerId>,
     bindings: usize,
     /// Which exchanges have bindings that lead there.
     bound_to: BTreeMap<Leads, BTreeSet<String>>,
@@ -249,7 +249,7 @@ impl Broker {
             producers: Map::default(),
             producer_names: BTreeMap::new(),
             next_producer: ProducerId(1),
-            transactions: 0,
+            transactions: Set::default(),
             bindings: 0,
             bound_to: BTreeMap::new(),
             bereft: Vec::new(),

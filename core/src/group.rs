@@ -27,6 +27,8 @@ pub(crate) struct Group {
     pub(crate) owned: Map<Partition, Owned>,
     /// How far members have read that have not committed it: what will be read again.
     pub(crate) reached: Map<Partition, Offset>,
+    /// Which owner has begun to read a partition, and since when it has it.
+    pub(crate) begun: Map<Partition, (MemberId, Generation)>,
 }
 
 /// How far a group says it has come.
@@ -78,7 +80,13 @@ impl Group {
             members: Map::default(),
             owned: Map::default(),
             reached: Map::default(),
+            begun: Map::default(),
         }
+    }
+
+    /// Whether a partition's owner has begun to read it.
+    pub(crate) fn has_begun(&self, partition: Partition, owned: &Owned) -> bool {
+        self.begun.get(&partition) == Some(&(owned.member, owned.since))
     }
 
     /// What a member owns.

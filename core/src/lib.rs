@@ -71,6 +71,7 @@
 //! | `log` | records with dense offsets, held as the batches they came in |
 //! | `work` | which messages of a log are ready, leased, delayed: one by one |
 //! | `queue` `topic` `group` `exchange` | what is made of these |
+//! | `producer` `transaction` | who numbers what is published, and what is decided at once |
 //! | `policy` | how a queue treats its messages |
 //! | `assign` | which member of a group should read which partition |
 //! | `broker` and its modules | the handlers: each decides, and announces facts; `evolve` makes them true |

@@ -228,6 +228,14 @@ impl Log {
         self.aborted.get(run).filter(|(from, _)| *from <= offset).map(|(_, to)| *to)
     }
 
+    /// Where who has read up to `from` goes on: behind what it is not shown.
+    pub(crate) fn resume(&self, from: Offset, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::Committed => self.past_aborted(from.0).map_or(from, Offset),
+            Isolation::Uncommitted => from,
+        }
+    }
+
     /// Whether an aborted transaction wrote this.
     pub(crate) fn is_hidden(&self, offset: Offset) -> bool {
         self.past_aborted(offset.0).is_some()
@@ -300,7 +308,7 @@ impl Log {
                 offsets,
                 appended_at: first.at,
                 records: records.clone(),
-                next: Offset(first.end()),
+                next: self.resume(Offset(first.end()), ask.isolation),
             });
         }
         self.gather(ask, index, skip)
@@ -362,6 +370,7 @@ impl Log {
             };
             (index, skip) = more;
         }
+        let next = self.resume(next, ask.isolation);
         batch.finish().map(|records| Run { base, offsets, appended_at, records, next })
     }
 

@@ -29,6 +29,14 @@ pub enum Planted {
     MovedStaysToo,
     /// The timer of a message that is settled or given back runs on.
     TimersAreNotStopped,
+    /// A numbered batch that is remembered is stored again.
+    DuplicateIsStored,
+    /// A message of an open transaction is ready.
+    HeldIsReady,
+    /// What an aborted transaction wrote into a topic is not hidden.
+    AbortIsNotHidden,
+    /// A partition is read whose offset waits for a transaction.
+    UnstableIsRead,
 }
 
 /// Whether a bug is on.

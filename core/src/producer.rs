@@ -12,6 +12,7 @@ use crate::limits::{
     NUMBERED_MAX, PRODUCER_IDLE_MAX, PRODUCER_LANES_MAX, PRODUCER_NAME_IDLE_MAX, SEQUENCE_MAX,
 };
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::refusal::{Code, Refusal};
 use crate::request::Sequenced;
 use crate::time::{Span, Time};
@@ -117,6 +118,9 @@ impl Producer {
         }
         let same = |batch: &&Numbered<'_>| (batch.sequence, batch.count) == (sequence, count);
         if let Some(batch) = numbers.and_then(|numbers| numbers.batches.iter().find(same)) {
+            if planted(Planted::DuplicateIsStored) {
+                return Ok(Turn::Next);
+            }
             return Ok(Turn::Again(batch));
         }
         // Numbers go round, so what is at most half a round behind is old.

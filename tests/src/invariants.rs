@@ -20,9 +20,11 @@ mod durability;
 mod leases;
 mod ledger;
 mod offsets;
+mod once;
 mod order;
 mod readers;
 mod recovery;
+mod transactions;
 
 /// Something that happened in the simulation, seen from above.
 pub enum Moment<'m> {
@@ -98,6 +100,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(readers::Owners::default()),
         Box::new(atomic::Atomic::default()),
         Box::new(answers::Answers::default()),
+        Box::new(transactions::Transactions::default()),
+        Box::new(once::Once::default()),
         Box::new(draining::Draining),
     ]
 }

@@ -12,8 +12,12 @@ use crate::digest::Digest;
 use crate::invariants::{Invariant, Moment, all, draining, see};
 
 mod actor;
+mod copier;
 mod disk;
 mod node;
+mod publisher;
+
+pub use copier::GROUP as COPYING;
 
 pub use node::Planted;
 
@@ -24,7 +28,7 @@ use node::{Node, Outcome};
 const STEPS: usize = 600;
 const DRAIN_STEPS: usize = 20_000;
 
-const ROLES: [Role; 9] = [
+const ROLES: [Role; 13] = [
     Role::Admin,
     Role::Producer,
     Role::Producer,
@@ -34,6 +38,10 @@ const ROLES: [Role; 9] = [
     Role::Reader,
     Role::Reader,
     Role::Reader,
+    Role::Numbered,
+    Role::Copier("copier-1"),
+    Role::Copier("copier-2"),
+    Role::Worker("copies"),
 ];
 
 /// What a run did, for those who ask whether it did anything.
@@ -195,7 +203,7 @@ impl World {
             let (conn, needs, durable) = (told.conn, told.needs, told.durable);
             let moment = Moment::Told { conn, event: &event, needs, durable };
             see(&mut self.invariants, &moment)?;
-            actor.hear(&event);
+            actor.hear(&event, &mut self.dice, &mut self.bodies);
         }
         Ok(())
     }
@@ -244,6 +252,7 @@ fn declarations() -> Vec<Op<'static>> {
         pattern: "".into(),
         headers: Default::default(),
     };
+    let copies = QueuePolicy { visibility: Span::from_millis(100), ..QueuePolicy::default() };
     vec![
         bind(Destination::Topic("events".into())),
         bind(Destination::Queue("copy".into())),
@@ -254,6 +263,7 @@ fn declarations() -> Vec<Op<'static>> {
             policy: Default::default(),
         },
         Op::CreateTopic { name: "events".into(), partitions: 3, policy: Default::default() },
+        Op::DeclareQueue { name: "copies".into(), policy: copies },
         Op::DeclareQueue { name: "copy".into(), policy: copy },
         Op::DeclareQueue { name: "jobs".into(), policy: jobs },
         Op::DeclareQueue { name: "dead".into(), policy: QueuePolicy::default() },

@@ -108,6 +108,13 @@ macro_rules! planted {
 }
 
 planted! {
+    a_duplicate_that_is_stored: DuplicateIsStored by By::Simulation("sequence");
+    a_message_of_a_transaction_that_is_ready: HeldIsReady
+        by By::Simulation("what came and has not gone");
+    an_abort_that_is_not_hidden: AbortIsNotHidden
+        by By::Simulation("what is not committed is handed out to nobody");
+    a_partition_that_is_read_while_a_zombie_commits: UnstableIsRead
+        by By::Simulation("what is read is copied once");
     an_expiry_that_counts_no_attempt: ExpiryCountsNoAttempt by By::Simulation("attempts never pass");
     a_snapshot_that_forgets_delays: SnapshotForgetsDelays
         by By::Simulation("nothing is handed out before its delay");

@@ -175,6 +175,8 @@ traces! {
     transactions_have_rules
     transactions_have_limits
     offsets_are_committed_in_a_transaction
+    readers_of_what_is_committed
+    a_zombie_may_still_commit
 }
 
 #[test]

@@ -307,7 +307,7 @@ impl Broker {
         let timed = self.queues.values().map(|queue| queue.work.timers());
         let sessions = self.groups.values().flat_map(|group| group.members.values());
         let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
-        let idle = self.producers.len() + self.transactions;
+        let idle = self.producers.len() + self.transactions.len();
         let tended = self.queues.values().filter(|queue| queue.tended.1 != TimerId::NONE).count();
         let kept = self.topics.values().flat_map(|topic| &topic.upkeep);
         let kept = kept.map(|upkeep| {

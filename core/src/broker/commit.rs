@@ -190,6 +190,7 @@ impl Broker {
         match group.owned.get_mut(&partition).filter(|owned| owned.member == member) {
             Some(owned) => {
                 owned.position = to;
+                group.begun.insert(partition, (member, owned.since));
                 if to < committed {
                     owned.sought = Some(owned.sought.map_or(to, |sought| sought.min(to)));
                 }

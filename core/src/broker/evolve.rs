@@ -193,6 +193,7 @@ impl Broker {
             group.committed.retain(|partition, _| partition.0 != id);
             group.owned.retain(|partition, _| partition.0 != id);
             group.reached.retain(|partition, _| partition.0 != id);
+            group.begun.retain(|partition, _| partition.0 != id);
             for member in group.members.values_mut() {
                 member.owns = member.owns.iter().filter(|partition| partition.0 != id).collect();
             }

@@ -9,14 +9,19 @@ use super::transact::Life;
 use super::{Broker, Refused, counted};
 use crate::effect::Sink;
 use crate::fact::{Fact, StoredCommit};
+use crate::group::Partition;
 use crate::id::{Generation, GroupId, MemberId, Offset, Place, ProducerId, TopicId};
 use crate::limits::TRANSACTION_OFFSETS_MAX;
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::refusal::Code;
-use crate::request::CommitOffset;
+use crate::request::{CommitOffset, Isolation};
 use crate::time::Time;
 use crate::transaction::{Pending, Transaction};
+
+/// An offset, when it was asked for, and what was committed before.
+pub(super) type Commits = ((StoredCommit<'static>, Time), Option<Offset>);
 
 impl Broker {
     /// Commits a group's offsets when the transaction commits (Kafka's `TxnOffsetCommit`).
@@ -89,11 +94,9 @@ impl Broker {
         Ok(id)
     }
 
-    /// What a transaction commits for each group, and what is committed there now.
-    pub(super) fn commits_due(
-        &self,
-        open: &Transaction,
-    ) -> Map<GroupId, Vec<(StoredCommit<'static>, Option<Offset>)>> {
+    /// What a transaction commits for each group, when that was asked for, and what is committed
+    /// there now.
+    pub(super) fn commits_due(&self, open: &Transaction) -> Map<GroupId, Vec<Commits>> {
         let mut due: Map<GroupId, Vec<_>> = Map::default();
         for ((group, partition), pending) in open.commits.iter() {
             if !self.is_newest(*group, *partition, pending) {
@@ -106,7 +109,7 @@ impl Broker {
                 metadata: Cow::Owned(pending.metadata.clone()),
             };
             let before = self.groups[group].committed(*partition);
-            due.get_or_insert_with(*group, Vec::new).push((commit, before));
+            due.get_or_insert_with(*group, Vec::new).push(((commit, pending.at), before));
         }
         due
     }
@@ -116,6 +119,43 @@ impl Broker {
     fn is_newest(&self, group: GroupId, partition: (TopicId, u32), pending: &Pending) -> bool {
         let committed = self.groups[&group].committed.get(&partition);
         committed.is_none_or(|c| (c.at, c.offset) <= (pending.at, pending.offset))
+    }
+
+    /// Whether an open transaction may still commit how far a group has read a partition.
+    fn is_pending(&self, group: GroupId, partition: Partition) -> bool {
+        let open =
+            self.transactions.iter().filter_map(|id| self.producers[&id].transaction.as_ref());
+        open.into_iter().any(|open| open.commits.contains_key(&(group, partition)))
+    }
+
+    /// Where a member that reads only what is committed goes on: in the partitions that it got where
+    /// the group has committed, and in none behind what it is not shown. Where a transaction may
+    /// still commit how far a partition was read, the member waits for the end of that, or it would
+    /// work on the same again (Kafka's `UNSTABLE_OFFSET_COMMIT`, KIP-447).
+    pub(super) fn resume_committed(&mut self, id: GroupId, member: MemberId) {
+        let group = &self.groups[&id];
+        let mut moves = Vec::new();
+        for (partition, owned) in group.owned_by(member) {
+            let log = &self.topics[&partition.0].partitions[partition.1 as usize];
+            let mut position = owned.position;
+            if !group.has_begun(partition, owned) {
+                if self.is_pending(id, partition) && !planted(Planted::UnstableIsRead) {
+                    continue;
+                }
+                let committed = group.committed(partition).unwrap_or(position);
+                position = committed.clamp(log.start(), log.end());
+            }
+            let position = log.resume(position, Isolation::Committed);
+            if position != owned.position || !group.has_begun(partition, owned) {
+                moves.push((partition, owned.since, position));
+            }
+        }
+        let group = self.group_mut(id);
+        for (partition, since, position) in moves {
+            group.begun.insert(partition, (member, since));
+            let owned = group.owned.get_mut(&partition).expect("it was listed as owned");
+            owned.position = position;
+        }
     }
 
     pub(super) fn offsets_pending(

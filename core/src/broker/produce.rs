@@ -247,6 +247,10 @@ impl Broker {
     pub(super) fn produced(&mut self, what: &Produced, batches: &[Stored<'_>]) -> Evolved {
         let Produced { at, by, lane, count, transactional } = *what;
         self.saw(at);
+        if transactional {
+            // Before they lie there, so that nobody sees them as stable.
+            self.unsettle(by.producer, batches)?;
+        }
         batches.iter().try_for_each(|batch| self.stored(at, batch))?;
         let producer = self.producer(by.producer)?;
         producer.begin_epoch(by.epoch);

@@ -138,8 +138,11 @@ impl Broker {
         served: Served,
         out: &mut dyn Sink,
     ) -> Result<(), Short> {
-        let group = &self.groups[&id];
         let isolation = budget.isolation;
+        if isolation == Isolation::Committed {
+            self.resume_committed(id, member);
+        }
+        let group = &self.groups[&id];
         let mut room = budget.records_max;
         let mut bytes = self.bytes_max(&budget);
         let mut got = (0, 0);
@@ -151,6 +154,9 @@ impl Broker {
         let after = group.owned_by(member).filter(|(p, _)| Some(*p) > polled);
         let before = group.owned_by(member).filter(|(p, _)| Some(*p) <= polled);
         for (partition, owned) in after.chain(before) {
+            if isolation == Isolation::Committed && !group.has_begun(partition, owned) {
+                continue;
+            }
             let log = self.log_of(partition);
             let ask = Ask {
                 from: owned.position,

@@ -21,6 +21,7 @@ use crate::fact::{Fact, Stored, Written};
 use crate::id::{Append, Offset, Place, ProducerEpoch, ProducerId, QueueId};
 use crate::limits::WRITTEN_PER_FACT_MAX;
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::refusal::Code;
 use crate::set::Set;
@@ -49,8 +50,17 @@ impl Broker {
     pub(super) fn may_begin(&self, life: Life) -> Result<&Producer, Refused> {
         let producer = self.transactor(life)?;
         if producer.transaction.is_none() {
-            let max = self.config.limits.transactions_max;
-            self.room_for("open transactions", self.transactions, max)?;
+            let max = self.config.limits.transactions_max as usize;
+            if self.transactions.len() >= max {
+                return Err(Code::TooMany.because(format!(
+                    "{} open, as many as there may be: end one, or raise the limit",
+                    if max == 1 {
+                        "1 transaction is".into()
+                    } else {
+                        counted(max as u64, "transaction") + " are"
+                    }
+                )));
+            }
         }
         Ok(producer)
     }
@@ -152,6 +162,7 @@ impl Broker {
         let places: Vec<_> = open.writes().map(|(place, _)| place).collect();
         let commit = end == TransactionEnd::Committed;
         let commits = if commit { self.commits_due(open) } else { Map::default() };
+        let waited: Vec<_> = open.commits.iter().map(|(at, _)| *at).collect();
         let at = self.now;
         self.record(Fact::TransactionEnded { at, producer: id, epoch, commit }, out);
         self.note(out, || Activity::TransactionEnded {
@@ -161,8 +172,15 @@ impl Broker {
             records,
         });
         for (group, offsets) in commits {
-            let (offsets, before): (Vec<_>, Vec<_>) = offsets.into_iter().unzip();
+            let before: Vec<_> = offsets.iter().map(|(_, before)| *before).collect();
+            let offsets: Vec<_> = offsets.into_iter().map(|((commit, _), _)| commit).collect();
             self.commits_moved(group, &offsets, &before, None, out);
+        }
+        for (group, partition) in waited {
+            let owner = self.groups[&group].owned.get(&partition).map(|owned| owned.member);
+            if let Some(owner) = owner {
+                self.wake_poll(group, owner, out);
+            }
         }
         for place in places {
             if let Place::Partition(topic, partition) = place {
@@ -180,15 +198,23 @@ impl Broker {
         at: Time,
     ) -> Result<&mut Transaction, Violation> {
         let producer = self.producers.get_mut(&id).ok_or_else(|| broken(&format!("{id}")))?;
-        if producer.transaction.is_none() {
-            self.transactions += 1;
-        }
+        self.transactions.insert(id);
         let until = at + producer.timeout;
         let timers = &mut self.timers;
         Ok(producer.transaction.get_or_insert_with(|| {
             let timer = timers.start(until, Due::Transaction(id));
             alloc::boxed::Box::new(Transaction::new(at, timer))
         }))
+    }
+
+    /// A batch that comes now belongs to its producer's transaction: it is not stable.
+    pub(super) fn unsettle(&mut self, id: ProducerId, batches: &[Stored<'_>]) -> Evolved {
+        for Append { place, base } in batches.iter().flat_map(|batch| batch.appends.iter()) {
+            if self.is_shared(*place) {
+                self.log(*place)?.open_at(id.0, *base);
+            }
+        }
+        Ok(())
     }
 
     /// A batch that was stored just now belongs to its producer's transaction.
@@ -216,7 +242,7 @@ impl Broker {
         for queue in self.workers_of(place).iter() {
             for offset in (base.0..base.0 + count).map(Offset) {
                 let (queue, mut clock) = self.queue_and_clock(queue);
-                if queue.work.is_unsettled(offset) {
+                if queue.work.is_unsettled(offset) && !planted(Planted::HeldIsReady) {
                     queue.work.hold(offset, &mut clock);
                 }
             }
@@ -252,13 +278,13 @@ impl Broker {
         producer.begin_epoch(epoch);
         producer.seen = at;
         producer.ended = Some(commit);
-        self.transactions -= 1;
+        self.transactions.remove(id);
         self.timers.stop(open.timer);
         for (place, runs) in open.writes() {
             if self.is_shared(place) {
                 let log = self.log(place)?;
                 log.close(id.0);
-                if !commit {
+                if !commit && !planted(Planted::AbortIsNotHidden) {
                     runs.iter().for_each(|(base, count)| log.hide(*base, *count));
                 }
             }
@@ -269,8 +295,9 @@ impl Broker {
         }
         if commit {
             for (group, offsets) in self.commits_due(&open) {
-                let offsets: Vec<_> = offsets.into_iter().map(|(commit, _)| commit).collect();
-                self.offsets_committed(group, at, &offsets)?;
+                for ((commit, asked_at), _) in offsets {
+                    self.offsets_committed(group, asked_at, &[commit])?;
+                }
             }
         }
         Ok(())
@@ -355,9 +382,9 @@ impl Broker {
     /// What has to hold of the open transactions.
     pub(super) fn check_transactions(&self) -> Result<(), Violation> {
         let open = |producer: &Producer| producer.transaction.is_some();
-        let count = self.producers.values().filter(|producer| open(producer)).count();
-        hold(count == self.transactions, || {
-            format!("{} transactions are counted, {count} are open", self.transactions)
+        let open: Set<_> = self.producers.values().filter(|p| open(p)).map(|p| p.id).collect();
+        hold(open == self.transactions, || {
+            format!("{:?} are listed as open transactions, {open:?} are", self.transactions)
         })?;
         let (mut held, mut first) = (BTreeMap::new(), BTreeMap::new());
         for producer in self.producers.values() {

@@ -16,7 +16,7 @@ impl Accounting {
         let overview = broker.overview();
         for queue in &overview.queues {
             let place = Place::Queue(queue.id);
-            let held = queue.ready + queue.leased + queue.delayed;
+            let held = queue.ready + queue.leased + queue.delayed + queue.held;
             let (count, end) = (self.ledger.count(place), self.ledger.end(place));
             if held != count || queue.end.0 != end {
                 return Err(format!(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanlight_core::{ConnId, Event, Fact, Op, StoredCommit, Tag};
+use fanlight_core::{ConnId, Event, Fact, GroupId, Op, ProducerId, StoredCommit, Tag};
 
 use super::{Invariant, Moment};
 
@@ -15,12 +15,44 @@ pub(super) struct Commits {
     sought: BTreeSet<u32>,
     asked: BTreeMap<(ConnId, Tag), Vec<(u32, u64)>>,
     answered: BTreeSet<(u32, u64)>,
+    pending: Pending,
+}
+
+/// What producers' transactions will commit.
+#[derive(Clone, Default)]
+struct Pending(BTreeMap<ProducerId, Vec<(GroupId, Vec<StoredCommit<'static>>)>>);
+
+impl Pending {
+    /// What is committed by this fact, because it ends a transaction.
+    fn learn(&mut self, fact: &Fact<'_>) -> Vec<(GroupId, Vec<StoredCommit<'static>>)> {
+        if let Fact::OffsetsPending { producer, group, offsets, .. } = fact {
+            let owned = |commit: &StoredCommit<'_>| StoredCommit {
+                metadata: commit.metadata.clone().into_owned().into(),
+                ..*commit
+            };
+            let offsets = offsets.iter().map(owned).collect();
+            self.0.entry(*producer).or_default().push((*group, offsets));
+        } else if let Fact::TransactionEnded { producer, commit, .. } = fact {
+            let ended = self.0.remove(producer).unwrap_or_default();
+            return if *commit { ended } else { Vec::new() };
+        }
+        Vec::new()
+    }
 }
 
 impl Commits {
     fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::OffsetsCommitted { group, offsets, .. } = fact else { return Ok(()) };
-        for StoredCommit { topic, partition, offset, .. } in offsets.iter() {
+        if let Fact::OffsetsCommitted { group, offsets, .. } = fact {
+            return self.committed(*group, offsets);
+        }
+        for (group, offsets) in self.pending.learn(fact) {
+            self.committed(group, &offsets)?;
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, group: GroupId, offsets: &[StoredCommit<'_>]) -> Result<(), String> {
+        for StoredCommit { topic, partition, offset, .. } in offsets {
             let before = self.committed.insert((group.0, topic.0, *partition), offset.0);
             let back = self.sought.remove(partition);
             if before.is_some_and(|before| offset.0 < before && !back) {
@@ -35,7 +67,13 @@ impl Commits {
     fn recovered(&mut self, history: &[Vec<u8>]) -> Result<(), String> {
         let mut found = BTreeSet::new();
         self.committed.clear();
+        self.pending = Pending::default();
         for fact in super::facts(history) {
+            for (group, offsets) in self.pending.learn(&fact) {
+                for StoredCommit { topic, partition, offset, .. } in offsets {
+                    self.committed.insert((group.0, topic.0, partition), offset.0);
+                }
+            }
             let Fact::OffsetsCommitted { group, offsets, .. } = fact else { continue };
             for StoredCommit { topic, partition, offset, .. } in offsets.iter() {
                 found.insert((*partition, offset.0));

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use fanlight_core::{Append, Fact, Offset, Place, QueueId, RawRecord, Stored};
 
+use super::transactions::Written;
+
 /// The messages that are in each log.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
     ends: BTreeMap<Place, u64>,
     bodies: BTreeMap<(Place, Offset), Vec<u8>>,
+    written: Written,
 }
 
 impl Ledger {
@@ -20,6 +23,15 @@ impl Ledger {
     }
 
     pub(super) fn learn(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+        if let Fact::TransactionEnded { producer, commit: false, .. } = fact {
+            // In a topic it stays, for those who read all there is.
+            for (place, offset) in self.written.of(*producer) {
+                if let Place::Queue(_) = place {
+                    self.bodies.remove(&(*place, *offset));
+                }
+            }
+        }
+        self.written.learn(fact);
         if let Fact::Published { batches, .. } | Fact::Produced { batches, .. } = fact {
             for Stored { appends, records } in batches.iter() {
                 for Append { place, base } in appends.iter() {

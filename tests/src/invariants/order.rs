@@ -2,18 +2,31 @@
 //! connection, a message that they are the first to get lies behind all that they were the first to
 //! get before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fanlight_core::{ConnId, ConsumerId, Delivery, Event, Offset, QueueId};
+use fanlight_core::{ConnId, ConsumerId, Delivery, Event, Fact, Offset, Place, QueueId};
 
 use super::{Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Order {
     newest: BTreeMap<(QueueId, ConnId, Option<ConsumerId>), Offset>,
+    /// What came in a transaction, and so could be handed out only later.
+    held: BTreeSet<(QueueId, Offset)>,
 }
 
 impl Order {
+    fn learn(&mut self, fact: &Fact<'_>) {
+        let Fact::Produced { transactional: true, batches, .. } = fact else { return };
+        for batch in batches.iter() {
+            for append in batch.appends.iter() {
+                let Place::Queue(queue) = append.place else { continue };
+                let count = u64::from(batch.records.count());
+                self.held.extend((0..count).map(|n| (queue, append.base.plus(n))));
+            }
+        }
+    }
+
     fn handed_out(
         &mut self,
         conn: ConnId,
@@ -22,7 +35,8 @@ impl Order {
     ) -> Result<(), String> {
         for Delivery { lease, attempt, .. } in deliveries {
             // What was released is handed out a second time for its first attempt.
-            if *attempt > 1 || lease.delivery > 1 {
+            let held = self.held.contains(&(lease.queue, lease.offset));
+            if *attempt > 1 || lease.delivery > 1 || held {
                 continue;
             }
             let newest = self.newest.insert((lease.queue, conn, consumer), lease.offset);
@@ -47,8 +61,14 @@ impl Invariant for Order {
             Moment::Decided(conn, Event::Received { deliveries, .. }) => {
                 self.handed_out(*conn, None, deliveries)
             }
-            Moment::Recovered { .. } => {
+            Moment::Fact(fact) => {
+                self.learn(fact);
+                Ok(())
+            }
+            Moment::Recovered { history, .. } => {
                 self.newest.clear();
+                self.held.clear();
+                super::facts(history).for_each(|fact| self.learn(&fact));
                 Ok(())
             }
             _ => Ok(()),

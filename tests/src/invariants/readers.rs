@@ -80,7 +80,8 @@ impl Owners {
     fn fact(&mut self, fact: &Fact<'_>) -> Result<(), String> {
         if let Fact::GroupCreated { id, name } = fact {
             self.groups.insert(*id, name.clone().into_owned());
-        } else if let Fact::TopicCreated { id, name, .. } = fact {
+        } else if let Fact::TopicCreated { id, name, .. } | Fact::TopicMade { id, name, .. } = fact
+        {
             self.topics.insert(*id, name.clone().into_owned());
         } else if let (Fact::OffsetsCommitted { group, offsets, .. }, Some(by)) =
             (fact, self.commits)

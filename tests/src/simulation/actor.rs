@@ -7,6 +7,8 @@ use fanlight_core::{
     Position, Request, Span, Start, Tag, Target,
 };
 
+use super::copier::Copier;
+use super::publisher::Publisher;
 use crate::client::Client;
 use crate::dice::Dice;
 
@@ -17,6 +19,10 @@ pub(super) enum Role {
     /// Of this queue.
     Worker(&'static str),
     Reader,
+    /// Publishes with numbers, and again what was not answered.
+    Numbered,
+    /// Copies what is committed, in transactions of this name.
+    Copier(&'static str),
     /// Declares what the others need, and drives back what died.
     Admin,
 }
@@ -30,12 +36,23 @@ pub(super) struct Actor {
     /// A receive, poll or join that is not answered; one at a time.
     waits: Option<Tag>,
     script: Vec<Op<'static>>,
+    publisher: Publisher,
+    copier: Copier,
 }
 
 impl Actor {
     pub(super) fn new(role: Role) -> Actor {
-        let client = Client::default();
-        Actor { role, conn: None, client, tag: 0, waits: None, script: Vec::new() }
+        let name = if let Role::Copier(name) = role { name } else { "" };
+        Actor {
+            role,
+            conn: None,
+            client: Client::default(),
+            tag: 0,
+            waits: None,
+            script: Vec::new(),
+            publisher: Publisher::default(),
+            copier: Copier::new(name),
+        }
     }
 
     /// It is connected now, and knows nothing of before.
@@ -44,10 +61,17 @@ impl Actor {
         self.client = Client::default();
         self.waits = None;
         self.script = script;
+        self.publisher.connected();
+        self.copier.connected();
     }
 
     /// It is told something.
-    pub(super) fn hear(&mut self, event: &Event<'_>) {
+    pub(super) fn hear(&mut self, event: &Event<'_>, dice: &mut Dice, bodies: &mut u64) {
+        match self.role {
+            Role::Numbered => return self.publisher.hear(event),
+            Role::Copier(_) => return self.copier.hear(event, dice, bodies),
+            Role::Producer | Role::Worker(_) | Role::Reader | Role::Admin => {}
+        }
         self.client.hear(event);
         if crate::answers::answer(event).map(|(tag, _)| tag) == self.waits {
             self.waits = None;
@@ -73,6 +97,8 @@ impl Actor {
                 Role::Producer => publish(dice, bodies),
                 Role::Worker(queue) => self.work(queue, dice, calm)?,
                 Role::Reader => self.read(dice, calm)?,
+                Role::Numbered => self.publisher.next(Tag(self.tag + 1), dice, bodies, calm)?,
+                Role::Copier(_) => self.copier.next(Tag(self.tag + 1), dice, calm)?,
             },
         };
         self.tag += 1;
@@ -80,7 +106,8 @@ impl Actor {
         if let Op::Poll { member, .. } = &op {
             self.client.polls(tag, *member);
         }
-        if matches!(op, Op::Poll { .. } | Op::Receive { .. } | Op::Join { .. }) {
+        let own = matches!(self.role, Role::Numbered | Role::Copier(_));
+        if !own && matches!(op, Op::Poll { .. } | Op::Receive { .. } | Op::Join { .. }) {
             self.waits = Some(tag);
         }
         Some(Request { tag, op })
