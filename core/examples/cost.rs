@@ -14,7 +14,7 @@
 #[expect(dead_code, reason = "the benches ask for more")]
 mod driver;
 
-use fanlight_core::{Assignor, Batch, ConnId, ExchangeKind, Span};
+use fanlight_core::{Assignor, Batch, Config, ConnId, ExchangeKind, Span};
 
 use driver::{CONN, Driver, batch};
 
@@ -23,18 +23,26 @@ fn main() {
     let what = args.next().unwrap_or_default();
     let count = args.next().and_then(|count| count.parse().ok()).unwrap_or(1_000);
     match what.as_str() {
-        "queue" => queue(count, 0),
-        "queue-among-idle" => queue(count, 10_000),
+        "queue" => queue(Driver::new(), count, 0),
+        "queue-among-idle" => queue(Driver::new(), count, 10_000),
+        "queue-without-journeys" => queue(without_journeys(), count, 0),
         "topic" => topic(count),
         "fanout" => fan_out(count),
         "message" => message(count),
         "idle-queue" => idle_queue(),
-        _ => eprintln!("one of: queue, queue-among-idle, topic, fanout, message, idle-queue"),
+        _ => eprintln!(
+            "one of: queue, queue-among-idle, queue-without-journeys, topic, fanout, message, idle-queue"
+        ),
     }
 }
 
-fn queue(rounds: u64, idle: u64) {
-    let mut driver = Driver::new();
+fn without_journeys() -> Driver {
+    let mut config = Config::default();
+    config.limits.journey_steps_max = 0;
+    Driver::with(config)
+}
+
+fn queue(mut driver: Driver, rounds: u64, idle: u64) {
     for conn in 0..idle {
         let queue = format!("idle-{conn}");
         driver.declare_queue(&queue);

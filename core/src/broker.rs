@@ -112,6 +112,8 @@ pub struct Broker {
     topic_names: BTreeMap<String, TopicId>,
     groups: Map<GroupId, Group>,
     group_names: BTreeMap<String, GroupId>,
+    /// By the name of a dead-letter queue: whose dead letters go there.
+    dead_letters_of: BTreeMap<String, Set<QueueId>>,
     next_queue: QueueId,
     next_topic: TopicId,
     next_group: GroupId,
@@ -243,6 +245,7 @@ impl Broker {
             topic_names: BTreeMap::new(),
             groups: Map::default(),
             group_names: BTreeMap::new(),
+            dead_letters_of: BTreeMap::new(),
             next_queue: QueueId(1),
             next_topic: TopicId(1),
             next_group: GroupId(1),

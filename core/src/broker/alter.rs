@@ -58,9 +58,7 @@ impl Broker {
         if let Some(to) = &policy.dead_letter {
             self.valid_dead_letter(name, to)?;
         }
-        let mut of = self.queues.values();
-        let user = of.find(|queue| queue.policy.dead_letter.as_deref() == Some(name));
-        match user.filter(|_| policy.goes_by_itself()) {
+        match self.dead_letters_come_from(name).filter(|_| policy.goes_by_itself()) {
             Some(user) => Err(Code::InUse.because(format!(
                 "queue {name:?} is the dead-letter queue of {:?}, so it cannot be exclusive, \
                  auto_delete or expire",
@@ -127,8 +125,31 @@ impl Broker {
         fresh(is_new, &name)?;
         self.next_queue = QueueId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
         self.queue_names.insert(name.clone(), id);
+        self.dead_letters_go(id, policy.dead_letter.as_deref());
         self.queues.insert(id, Queue::new(id, name, at, policy.into_owned()));
         Ok(())
+    }
+
+    /// A queue's dead letters go to the queue of this name from now on, or nowhere.
+    pub(super) fn dead_letters_go(&mut self, id: QueueId, to: Option<&str>) {
+        let Broker { queues, dead_letters_of, .. } = self;
+        if let Some(before) = queues.get(&id).and_then(|of| of.policy.dead_letter.as_deref())
+            && let Some(users) = dead_letters_of.get_mut(before)
+        {
+            users.remove(id);
+            if users.is_empty() {
+                dead_letters_of.remove(before);
+            }
+        }
+        if let Some(name) = to {
+            self.dead_letters_of.entry(name.into()).or_default().insert(id);
+        }
+    }
+
+    /// A queue whose dead letters go to the queue of this name.
+    pub(super) fn dead_letters_come_from(&self, name: &str) -> Option<&Queue> {
+        let user = self.dead_letters_of.get(name)?.iter().next()?;
+        self.queues.get(&user)
     }
 
     pub(super) fn queue_altered(
@@ -138,8 +159,11 @@ impl Broker {
         settings: &[QueueSetting<'_>],
     ) -> Evolved {
         self.saw(at);
+        let policy = QueuePolicy::of(settings).into_owned();
+        self.queue(id)?;
+        self.dead_letters_go(id, policy.dead_letter.as_deref());
         let queue = self.queue(id)?;
-        queue.policy = QueuePolicy::of(settings).into_owned();
+        queue.policy = policy;
         queue.may_expire |= queue.policy.ttl.is_some();
         queue.altered = true;
         self.count_bytes(id);

@@ -43,6 +43,7 @@ impl Broker {
         }
         self.check_consumers()?;
         self.check_held()?;
+        self.check_dead_letters()?;
         for topic in self.topics.values() {
             self.check_topic(topic)?;
         }
@@ -270,6 +271,17 @@ impl Broker {
             })?;
         }
         Ok(())
+    }
+
+    /// Whose dead letters go where is known without looking at every queue.
+    fn check_dead_letters(&self) -> Checked {
+        let policies = self.queues.values().map(|queue| (&queue.policy.dead_letter, queue.id));
+        let named = policies.filter_map(|(to, id)| Some((to.as_deref()?, id)));
+        let known = self.dead_letters_of.iter();
+        let known = known.flat_map(|(to, from)| from.iter().map(move |id| (to.as_str(), id)));
+        hold(named.collect::<BTreeSet<_>>() == known.collect(), || {
+            "not every queue is known by where its dead letters go".into()
+        })
     }
 
     /// Publishers know whether to slow down.

@@ -55,8 +55,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let id = self.queue_for(conn, name)?;
-        let user = self.queues.values().find(|q| q.policy.dead_letter.as_deref() == Some(name));
-        if let Some(user) = user {
+        if let Some(user) = self.dead_letters_come_from(name) {
             return Err(Code::InUse.because(format!(
                 "queue {name:?} is the dead-letter queue of {:?}; delete that one first",
                 user.name

@@ -169,6 +169,7 @@ impl Broker {
     }
 
     fn queue_deleted(&mut self, id: QueueId) -> Evolved {
+        self.dead_letters_go(id, None);
         let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
         self.queue_names.remove(&queue.name);
         self.stored_bytes -= queue.own_bytes();
