@@ -32,6 +32,7 @@ use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
 use crate::view::{AttemptEnd, DeadlineReason};
 use crate::work::Clock;
+use workgroup::WorkGroup;
 
 mod alter;
 mod bindings;
@@ -46,6 +47,7 @@ mod describe;
 mod evolve;
 mod explain;
 mod inspect;
+mod keep;
 mod membership;
 mod messages;
 mod page;
@@ -64,6 +66,7 @@ mod tend;
 mod topics;
 mod trace;
 mod transact;
+mod workgroup;
 
 use bindings::Bound;
 pub use check::Violation;
@@ -108,6 +111,7 @@ pub struct Broker {
     exchanges: BTreeMap<String, Exchange>,
     queues: Map<QueueId, Queue>,
     queue_names: BTreeMap<String, QueueId>,
+    work_groups: BTreeMap<String, WorkGroup>,
     topics: Map<TopicId, Topic>,
     topic_names: BTreeMap<String, TopicId>,
     groups: Map<GroupId, Group>,
@@ -241,6 +245,7 @@ impl Broker {
             exchanges: built_in.into(),
             queues: Map::default(),
             queue_names: BTreeMap::new(),
+            work_groups: BTreeMap::new(),
             topics: Map::default(),
             topic_names: BTreeMap::new(),
             groups: Map::default(),
@@ -524,6 +529,14 @@ impl Broker {
                 return self.reset_offsets((conn, tag), &group, at, how, out);
             }
             Op::DeleteGroup { group } => self.delete_group(&group, out)?,
+            Op::CreateWorkGroup { name, topic, policy, from } => {
+                self.create_work_group(&name, &topic, policy, from, out)?;
+            }
+            Op::Replay { queue, from, records_max, bytes_max } => {
+                let most = (records_max, bytes_max);
+                return self.replay((conn, tag), &queue, from, most, out);
+            }
+            Op::DeleteWorkGroup { name } => self.delete_work_group(&name, out)?,
             Op::Watch { on } => self.watch(conn, on),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
             Op::AlterQueue { name, policy } => self.alter_queue(conn, &name, &policy, out)?,
@@ -577,6 +590,7 @@ impl Broker {
                     self.expired(queue, offset, out);
                 }
                 Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
+                Due::Kept(queue) => self.kept_long_enough(queue, timer, out),
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Producer(id) => self.producer_idle(id, timer, out),
                 Due::Transaction(id) => self.transaction_due(id, timer, out),

@@ -504,6 +504,36 @@ pub enum Fact<'a> {
         /// Where tombstones were found, and when.
         tombstones: Cow<'a, [(Offset, Time)]>,
     },
+    /// A work group came to be.
+    WorkGroupMade {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// The topic that it works on.
+        topic: TopicId,
+        /// When.
+        at: Time,
+        /// How it treats its messages: what differs from the default.
+        #[serde(borrow)]
+        settings: Cow<'a, [QueueSetting<'a>]>,
+        /// Its parts, by partition: each one's number, and the offset it begins at.
+        parts: Cow<'a, [(QueueId, Offset)]>,
+    },
+    /// A queue gave up the oldest of the settled messages that it had kept.
+    KeptGone {
+        /// Which queue.
+        queue: QueueId,
+        /// When.
+        at: Time,
+        /// The oldest offset that it still has.
+        start: Offset,
+    },
+    /// A work group went. The records stay.
+    WorkGroupDeleted {
+        /// Which.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
 }
 
 /// In what an exchange differs from the default. New ones go to the end.

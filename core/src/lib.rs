@@ -147,5 +147,5 @@ pub use view::{
     DeadlineReason, Death, DeathReason, DueView, ExchangeView, GroupMemberView, GroupPartitionView,
     GroupState, GroupSummary, GroupView, Happened, HoldsView, JourneyStep, JourneyView, MemberView,
     MessageState, MessageView, Overview, Page, PartitionView, ProducerView, QueueConsumerView,
-    QueueView, SequenceView, TopicView, TransactionView, View, WaitView, WriteView,
+    QueueView, SequenceView, TopicView, TransactionView, View, WaitView, WorkGroupView, WriteView,
 };

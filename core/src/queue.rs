@@ -32,6 +32,8 @@ pub(crate) struct Queue {
     pub(crate) consumers: VecDeque<ConsumerId>,
     /// `Receive`s that wait, the oldest in front. Volatile.
     pub(crate) waiting: VecDeque<u64>,
+    /// Runs while it keeps something that it need not keep forever. Volatile.
+    pub(crate) keeping: TimerId,
     /// Whether it is among those that may have something to hand out. Volatile.
     pub(crate) woken: bool,
     /// When its timer fires next, which looks after its messages' age and its own. Volatile.
@@ -83,6 +85,7 @@ impl Queue {
             all: Set::default(),
             consumers: VecDeque::new(),
             waiting: VecDeque::new(),
+            keeping: TimerId::NONE,
             woken: false,
             tended: (Time::MAX, TimerId::NONE),
             used_at: made_at,
@@ -174,9 +177,9 @@ impl Queue {
         }
     }
 
-    /// The log from which settled messages go away.
+    /// The log from which settled messages go away; None if they are kept, or are not its own.
     pub(crate) fn emptying_log_mut(&mut self) -> Option<&mut Log> {
-        self.own_log_mut()
+        if self.policy.keep.is_some() { None } else { self.own_log_mut() }
     }
 
     /// Bytes that it holds itself.

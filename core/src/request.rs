@@ -491,6 +491,43 @@ pub enum Op<'a> {
         /// The first that stays; `Latest`: none, but what open transactions wrote.
         before: Position,
     },
+    /// Makes a work group: workers that take a topic's records one by one, as from a queue, beside
+    /// whoever reads the topic as a stream (Kafka's share groups). What takes a queue's name to
+    /// consume, receive, purge or inspect takes the group's name as well; its parts, one a partition,
+    /// are `name/0`, `name/1` and so on. The same again is `Done`. `Done`.
+    CreateWorkGroup {
+        /// Its name.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        /// The topic to work on.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// How it treats its messages; what is about storing them is refused.
+        #[serde(borrow, default)]
+        policy: QueuePolicy<'a>,
+        /// Where it begins in each partition.
+        from: Position,
+    },
+    /// Reads a queue that keeps what is settled ([`QueuePolicy::keep`]) from an offset, as if it
+    /// were a partition. Nothing is leased or settled by it. `ReadDone`.
+    Replay {
+        /// Which queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// From where.
+        from: Position,
+        /// At most this many records, at least 1.
+        records_max: u32,
+        /// At most these bytes of records, after the first; None: as many as one read may have.
+        #[serde(default)]
+        bytes_max: Option<u32>,
+    },
+    /// Removes a work group; its consumers are cancelled, and the records stay. `Done`.
+    DeleteWorkGroup {
+        /// Which one.
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
 }
 
 impl<'a> Op<'a> {
@@ -897,4 +934,7 @@ pub enum Inspect<'a> {
         /// About so many rows: each member, partition and binding is one, too.
         max: u32,
     },
+    /// One work group.
+    #[serde(borrow)]
+    WorkGroup(Cow<'a, str>),
 }

@@ -33,6 +33,8 @@ pub(crate) enum Due {
     Delay(QueueId, Offset),
     /// This message is too old to be delivered.
     Expiry(QueueId, Offset),
+    /// This queue has kept settled messages long enough.
+    Kept(QueueId),
     /// This member's session times out.
     Session(MemberId),
     /// This request has waited long enough.
@@ -55,6 +57,7 @@ impl Due {
             Due::Lease(..) => DeadlineReason::LeaseEnds,
             Due::Delay(..) => DeadlineReason::DelayEnds,
             Due::Expiry(..) => DeadlineReason::MessageExpires,
+            Due::Kept(_) => DeadlineReason::KeptLongEnough,
             Due::Session(_) => DeadlineReason::SessionEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Producer(_) => DeadlineReason::ProducerIdle,

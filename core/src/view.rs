@@ -50,6 +50,8 @@ pub enum View<'a> {
     Journey(JourneyView),
     /// A part of what there is.
     Page(Page),
+    /// A work group.
+    WorkGroup(WorkGroupView),
 }
 
 /// Everything but the messages.
@@ -74,6 +76,8 @@ pub struct Overview {
     pub groups: Vec<GroupView>,
     /// Open connections.
     pub connections: Vec<ConnectionView>,
+    /// Work groups by name.
+    pub work_groups: Vec<WorkGroupView>,
 }
 
 /// A part of what there is of one kind.
@@ -112,6 +116,8 @@ pub enum DeadlineReason {
     RetentionEnds,
     /// A topic is compacted.
     CompactionDue,
+    /// A queue has kept settled messages long enough.
+    KeptLongEnough,
 }
 
 /// An exchange.
@@ -176,6 +182,18 @@ pub struct QueueView {
     pub oldest_at: Option<Time>,
     /// Its consumers.
     pub consumers: Vec<ConsumerView>,
+}
+
+/// A work group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkGroupView {
+    /// Its name.
+    pub name: String,
+    /// The topic that it works on.
+    pub topic: String,
+    /// Its parts, by partition: each like a queue, whose records are the topic's.
+    pub parts: Vec<QueueView>,
 }
 
 /// A consumer of a queue.

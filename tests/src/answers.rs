@@ -103,7 +103,7 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Extend { .. }
         | Op::Release { .. } => "Settled",
         Op::Peek { .. } | Op::Inspect { .. } => "Inspected",
-        Op::Read { .. } => "ReadDone",
+        Op::Read { .. } | Op::Replay { .. } => "ReadDone",
         Op::Join { .. } => "Joined",
         Op::InitProducer { .. } => "ProducerReady",
         Op::DeclareExchange { .. }
@@ -128,7 +128,9 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::AlterQueue { .. }
         | Op::CommitInTransaction { .. }
         | Op::EndTransaction { .. }
-        | Op::Prefetch { .. } => "Done",
+        | Op::Prefetch { .. }
+        | Op::CreateWorkGroup { .. }
+        | Op::DeleteWorkGroup { .. } => "Done",
     })
 }
 

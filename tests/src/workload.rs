@@ -30,6 +30,7 @@ const EXCHANGES: [&str; 9] = [
     "amq.headers",
 ];
 const GROUPS: [&str; 2] = ["billing", "search"];
+const WORK_GROUPS: [&str; 2] = ["packers", "mailers"];
 const KEYS: [&str; 7] = ["", "a", "a.b", "a.b.c", "b", "b.a", "c"];
 const PATTERNS: [&str; 7] = ["", "a", "a.*", "#", "#.b", "b.#", "*.b.*"];
 /// Few different spans, so that things fall due together.

@@ -76,6 +76,12 @@ traces! {
     a_connection_shows_what_it_holds
     lists_come_in_pages
     a_connection_holds_only_so_many
+    a_topic_is_worked_like_a_queue
+    a_consumer_of_a_work_group_gets_its_parts_in_turn
+    a_work_group_begins_where_it_is_told
+    a_topic_takes_its_work_groups_with_it
+    work_survives_a_restart
+    a_queue_that_keeps_is_read_again
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
     a_record_brings_its_options

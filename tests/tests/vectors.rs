@@ -95,7 +95,8 @@ variants! {
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets
-        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords;
+        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup
+        Replay;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset Pressure;
@@ -105,14 +106,15 @@ variants! {
         QueueAltered ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom
         RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted
-        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState;
+        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState
+        WorkGroupMade WorkGroupDeleted KeptGone;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
         Pressure;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
-        Journey Page;
+        Journey Page WorkGroup;
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Broker {
         for queue in self.queues.values() {
             self.check_queue(queue)?;
         }
+        self.check_work_groups()?;
         self.check_consumers()?;
         self.check_held()?;
         self.check_dead_letters()?;
@@ -99,6 +100,26 @@ impl Broker {
         self.check_tended(queue)?;
         hold(later || !(wanted && queue.work.next_ready().is_some()), || {
             format!("queue {name}: a message is ready and somebody waits for it")
+        })
+    }
+
+    fn check_work_groups(&self) -> Checked {
+        for (name, group) in &self.work_groups {
+            let topic = &self.topics[&group.topic];
+            hold(group.parts.len() == topic.partitions.len(), || {
+                format!("work group {name} has not a part for each partition")
+            })?;
+            for (id, partition) in group.parts.iter().zip(0..) {
+                let place = self.queues.get(id).and_then(Queue::partition);
+                let fed = topic.workers.get(&partition).is_some_and(|fed| fed.contains(*id));
+                hold(place == Some((group.topic, partition)) && fed, || {
+                    format!("part {partition} of work group {name} works on another partition")
+                })?;
+            }
+        }
+        let parts: usize = self.work_groups.values().map(|group| group.parts.len()).sum();
+        hold(parts + self.queue_names.len() == self.queues.len(), || {
+            format!("{} queues have neither a name nor a work group", self.queues.len())
         })
     }
 
@@ -326,7 +347,9 @@ impl Broker {
             usize::from(upkeep.retention != TimerId::NONE) + usize::from(upkeep.cleaning.is_some())
         });
         let kept = kept.sum::<usize>();
-        let due = timed.sum::<usize>() + sessions + self.waits.len() + idle + tended + kept;
+        let keeping = self.queues.values().filter(|queue| queue.keeping != TimerId::NONE).count();
+        let due =
+            timed.sum::<usize>() + keeping + sessions + self.waits.len() + idle + tended + kept;
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Asked, Awaits, Broker, Consumer, Refused, Wait, span_within, within};
@@ -16,6 +17,12 @@ use crate::time::Span;
 use crate::timer::Due;
 use crate::work::{Holder, State};
 
+/// Who wanted messages of queues that are gone.
+pub(super) struct Dismissed {
+    waits: Vec<Wait>,
+    consumers: Vec<(ConsumerId, ConnId)>,
+}
+
 impl Broker {
     pub(super) fn consume(
         &mut self,
@@ -25,25 +32,33 @@ impl Broker {
         (prefetch, visibility, auto_ack): (u32, Option<Span>, bool),
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let queue = self.queue_for(conn, queue)?;
+        let queues = self.worked_by(conn, queue)?;
         within("prefetch", u64::from(prefetch), 1, u64::from(self.config.limits.prefetch_max))?;
         valid_visibility(visibility)?;
         self.room_on(conn)?;
         self.may_be_handed(conn, u64::from(prefetch))?;
         let max = self.config.limits.consumers_per_queue_max;
-        self.room_for("consumers of this queue", self.queues[&queue].all.len(), max)?;
+        let most = queues.iter().map(|id| self.queues[id].all.len()).max();
+        self.room_for("consumers of this queue", most.unwrap_or(0), max)?;
         let consumer = ConsumerId(self.number());
-        let queues = Set::of(queue);
-        let unlisted = Set::default();
-        let made =
-            Consumer { conn, queues, unlisted, prefetch, outstanding: 0, visibility, auto_ack };
+        let made = Consumer {
+            conn,
+            queues: queues.iter().copied().collect(),
+            unlisted: Set::default(),
+            prefetch,
+            outstanding: 0,
+            visibility,
+            auto_ack,
+        };
         self.consumers.insert(consumer, made);
-        self.attach(queue, consumer);
         let claimant = self.conn_mut(conn);
         claimant.consumers.insert(consumer);
         claimant.claims += u64::from(prefetch);
+        for queue in queues {
+            self.attach(queue, consumer);
+            self.wake(queue);
+        }
         self.tell(conn, Event::Consuming { tag, consumer }, out);
-        self.wake(queue);
         Ok(())
     }
 
@@ -155,6 +170,46 @@ impl Broker {
         holders.into_iter().for_each(|conn| self.credit_back(conn));
     }
 
+    /// Takes everybody away from queues that are going: their consumers and waiting receives.
+    pub(super) fn dismiss(&mut self, queues: &[QueueId]) -> Dismissed {
+        let mut waits: Set<u64> = Set::default();
+        for id in queues {
+            waits.extend(self.queues[id].waiting.iter().copied());
+        }
+        let waits = waits.into_iter().map(|wait| self.stop_waiting(wait)).collect();
+        let mut consumers: Set<ConsumerId> = Set::default();
+        for id in queues {
+            consumers.extend(self.queues[id].all.iter());
+            self.forget_leases(*id);
+        }
+        let mut dismissed = Vec::with_capacity(consumers.len());
+        for number in consumers {
+            let consumer = self.consumers.remove(&number).expect("a queue's consumer is known");
+            let conn = self.conn_mut(consumer.conn);
+            conn.consumers.remove(number);
+            conn.blocked.remove(number);
+            conn.claims -= u64::from(consumer.prefetch - consumer.outstanding);
+            dismissed.push((number, consumer.conn));
+        }
+        for id in queues {
+            let owner = self.queues[id].owner;
+            if let Some(conn) = owner.and_then(|owner| self.conns.get_mut(&owner)) {
+                conn.exclusive.remove(*id);
+            }
+        }
+        Dismissed { waits, consumers: dismissed }
+    }
+
+    pub(super) fn tell_dismissed(&self, gone: Dismissed, why: &str, out: &mut dyn Sink) {
+        for wait in gone.waits {
+            let refusal = Code::UnknownQueue.because(String::from(why));
+            self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
+        }
+        for (consumer, conn) in gone.consumers {
+            self.tell(conn, Event::Cancelled { consumer }, out);
+        }
+    }
+
     pub(super) fn receive(
         &mut self,
         conn: ConnId,
@@ -163,21 +218,26 @@ impl Broker {
         (asked, wait): (Asked, Span),
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let queue = self.queue_for(conn, queue)?;
+        let mut queues = self.worked_by(conn, queue)?;
         let max = DELIVERIES_PER_EVENT_MAX as u64;
         within("messages_max", u64::from(asked.messages_max), 1, max)?;
         span_within("wait", wait, Span::ZERO, WAIT_MAX)?;
         valid_visibility(asked.visibility)?;
-        if self.queues[&queue].policy.single_active {
+        if self.queues[&queues[0]].policy.single_active {
             return Err(Code::BadArgument.because(format!(
                 "queue {:?} has a single active consumer, which a receive would pass by: consume \
                  it",
-                self.queue_name(queue)
+                self.queue_name(queues[0])
             )));
         }
         self.may_be_handed(conn, 1)?;
-        self.queue_mut(queue).used_at = self.now;
-        let queues = alloc::vec![queue];
+        if let Some(group) = self.work_groups.get_mut(queue) {
+            // Its parts take turns.
+            group.turn = (group.turn + 1) % queues.len();
+            queues.rotate_left(group.turn);
+        }
+        let now = self.now;
+        queues.iter().for_each(|id| self.queue_mut(*id).used_at = now);
         let mut ready = false;
         for queue in &queues {
             ready |= self.next_to_lease(*queue, out).is_some();
@@ -188,13 +248,11 @@ impl Broker {
                 return Ok(());
             }
             let max = self.config.limits.waits_per_queue_max;
-            self.room_for(
-                "waiting requests of this queue",
-                self.queues[&queue].waiting.len(),
-                max,
-            )?;
-            let number = self.wait(conn, tag, wait, Awaits::Message { queues, asked })?;
-            self.queue_mut(queue).waiting.push_back(number);
+            let longest = queues.iter().map(|id| self.queues[id].waiting.len()).max();
+            self.room_for("waiting requests of this queue", longest.unwrap_or(0), max)?;
+            let what = Awaits::Message { queues: queues.clone(), asked };
+            let number = self.wait(conn, tag, wait, what)?;
+            queues.iter().for_each(|id| self.queue_mut(*id).waiting.push_back(number));
             return Ok(());
         }
         self.deliver_received(conn, tag, &queues, asked, out);

@@ -94,7 +94,7 @@ impl Broker {
         messages_max: u32,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let id = self.queue_named(queue)?;
+        let id = self.part_or_queue_named(queue)?;
         within("messages_max", u64::from(messages_max), 1, PEEK_MAX as u64)?;
         let queue = &self.queues[&id];
         let mut messages = Vec::new();

@@ -81,30 +81,10 @@ impl Broker {
 
     /// A queue goes, because somebody asks for it, or by itself.
     pub(super) fn remove_queue(&mut self, id: QueueId, why: &str, out: &mut dyn Sink) {
-        let waiting: Vec<u64> = self.queues[&id].waiting.iter().copied().collect();
-        let waiting: Vec<_> = waiting.into_iter().map(|wait| self.stop_waiting(wait)).collect();
-        let gone = self.queues[&id].all.iter().map(|id| (id, self.consumers[&id].conn));
-        let gone: Vec<_> = gone.collect();
-        self.forget_leases(id);
-        for (number, conn) in &gone {
-            let consumer = self.consumers.remove(number).expect("a queue's consumer is known");
-            let conn = self.conn_mut(*conn);
-            conn.consumers.remove(*number);
-            conn.blocked.remove(*number);
-            conn.claims -= u64::from(consumer.prefetch - consumer.outstanding);
-        }
-        if let Some(conn) = self.queues[&id].owner.and_then(|owner| self.conns.get_mut(&owner)) {
-            conn.exclusive.remove(id);
-        }
+        let gone = self.dismiss(&[id]);
         let name = self.queue_name(id).to_owned();
         self.record(Fact::QueueDeleted { id }, out);
-        for wait in waiting {
-            let refusal = Code::UnknownQueue.because(deleted(&format!("{name:?}"), why));
-            self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);
-        }
-        for (consumer, conn) in gone {
-            self.tell(conn, Event::Cancelled { consumer }, out);
-        }
+        self.tell_dismissed(gone, &deleted(&format!("{name:?}"), why), out);
         self.changed(out, || deleted(&name, why));
     }
 
@@ -115,18 +95,20 @@ impl Broker {
         name: &str,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let id = self.queue_for(conn, name)?;
-        let mut ready: Vec<_> = self.queues[&id].work.ready_runs().collect();
-        ready.sort_unstable();
-        for runs in ready.chunks(SETTLED_PER_FACT_MAX) {
-            self.record(Fact::RunsSettled { queue: id, runs: Cow::Borrowed(runs) }, out);
+        let mut purged = 0;
+        for id in self.worked_by(conn, name)? {
+            let mut ready: Vec<_> = self.queues[&id].work.ready_runs().collect();
+            ready.sort_unstable();
+            for runs in ready.chunks(SETTLED_PER_FACT_MAX) {
+                self.record(Fact::RunsSettled { queue: id, runs: Cow::Borrowed(runs) }, out);
+            }
+            for (base, count) in &ready {
+                let (queue, base, count) = (self.queue_name(id).into(), *base, *count);
+                self.note(out, || Activity::Purged { queue, base, count });
+                purged += count;
+            }
         }
-        for (base, count) in &ready {
-            let (queue, base, count) = (name.into(), *base, *count);
-            self.note(out, || Activity::Purged { queue, base, count });
-        }
-        let count = ready.iter().map(|(_, count)| count).sum();
-        self.tell(conn, Event::Count { tag, count }, out);
+        self.tell(conn, Event::Count { tag, count: purged }, out);
         Ok(())
     }
 
@@ -136,7 +118,12 @@ impl Broker {
         let readers = self.topics[&id].upkeep.iter().flat_map(|upkeep| upkeep.readers.keys());
         let readers: Vec<u64> = readers.copied().collect();
         let readers: Vec<_> = readers.into_iter().map(|wait| self.stop_waiting(wait)).collect();
+        let work_groups = self.work_groups_on(id);
+        let parts = work_groups.iter().flat_map(|name| self.work_groups[name].parts.iter());
+        let parts: Vec<QueueId> = parts.copied().collect();
+        let gone = self.dismiss(&parts);
         self.record(Fact::TopicDeleted { id }, out);
+        self.tell_dismissed(gone, &format!("topic {name:?} was deleted"), out);
         for wait in readers {
             let refusal = Code::UnknownTopic.because(format!("topic {name:?} was deleted"));
             self.tell(wait.conn, Event::Refused { tag: wait.tag, refusal }, out);

@@ -50,6 +50,7 @@ impl Broker {
             }
             Fact::Settled { queue, offsets } => {
                 offsets.iter().try_for_each(|offset| self.gone(queue, *offset))?;
+                self.tend_kept(queue);
             }
             Fact::AttemptEnded { queue, offset, at, end, client, ready_at } => {
                 self.attempt_ended(queue, offset, (at, end, client), ready_at)?;
@@ -155,6 +156,11 @@ impl Broker {
                 self.producer(producer)?.ended = Some(committed);
             }
             Fact::Aborted { written } => self.aborted(&written)?,
+            Fact::WorkGroupMade { name, topic, at, settings, parts } => {
+                self.work_group_made((name, topic), at, QueuePolicy::of(&settings), &parts)?;
+            }
+            Fact::KeptGone { queue, at, start } => self.kept_gone(queue, at, start)?,
+            Fact::WorkGroupDeleted { name } => self.work_group_deleted(&name)?,
         }
         Ok(())
     }
@@ -176,6 +182,7 @@ impl Broker {
         self.forget_leases_of(&queue);
         queue.work.stop_timers(&mut self.timers);
         self.timers.stop(queue.tended.1);
+        self.timers.stop(queue.keeping);
         self.woken.retain(|woken| *woken != id);
         self.forget_writes(|place| place == Place::Queue(id));
         self.unbind_all(&Leads::Queue(id));
@@ -183,6 +190,9 @@ impl Broker {
     }
 
     fn topic_deleted(&mut self, id: TopicId) -> Evolved {
+        for name in self.work_groups_on(id) {
+            self.work_group_deleted(&name)?;
+        }
         let topic = self.topics.remove(&id).ok_or_else(|| broken("topic"))?;
         self.topic_names.remove(&topic.name);
         self.stored_bytes -= topic.partitions.iter().map(Log::bytes).sum::<u64>();

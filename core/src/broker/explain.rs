@@ -46,6 +46,10 @@ impl Broker {
                 let place = self.place_name(Place::Queue(queue));
                 format!("{place}@{offset} is too old, unless it is delivered before")
             }
+            Due::Kept(queue) => {
+                let place = self.place_name(Place::Queue(queue));
+                format!("{place} has kept its oldest settled messages for long enough")
+            }
             Due::Session(member) => match self.members.get(&member) {
                 Some(group) => format!(
                     "{member} of {} is put out, unless it is heard of before",
@@ -79,6 +83,7 @@ impl Broker {
                     | DeadlineReason::ProducerIdle
                     | DeadlineReason::RetentionEnds
                     | DeadlineReason::CompactionDue
+                    | DeadlineReason::KeptLongEnough
                     | DeadlineReason::TransactionEnds => format!("{place} is looked after"),
                 }
             }

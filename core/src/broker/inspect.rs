@@ -4,21 +4,23 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use super::{Broker, Consumer, Refused, within};
+use super::workgroup::WorkGroup;
+use super::{Broker, Consumer, Refused, shown, within};
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Offset, Place, Tag, TopicId};
+use crate::id::{ConnId, ConsumerId, Offset, Place, QueueId, Tag, TopicId};
 use crate::limits::GROUPS_PER_PAGE_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
+use crate::refusal::Code;
 use crate::request::Inspect;
 use crate::set::Set;
 use crate::topic::{Topic, Upkeep};
 use crate::view::{
     BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary,
-    GroupView, MemberView, Overview, PartitionView, QueueView, TopicView, View,
+    GroupView, MemberView, Overview, PartitionView, QueueView, TopicView, View, WorkGroupView,
 };
 
 impl Broker {
@@ -32,12 +34,18 @@ impl Broker {
         let view = match what {
             Inspect::Overview => View::Overview(self.overview()),
             Inspect::Queue(name) => {
-                let id = self.queue_named(name)?;
-                let mut view = self.queue_view(&self.queues[&id]);
-                let of_queue =
-                    self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
-                view.consumers = of_queue.map(|consumer| self.consumer_view(consumer)).collect();
-                View::Queue(view)
+                let id = self.part_or_queue_named(name)?;
+                View::Queue(self.queue_with_consumers(id))
+            }
+            Inspect::WorkGroup(name) => {
+                let group = self.work_groups.get_key_value(name.as_ref());
+                let group = group.ok_or_else(|| {
+                    Code::UnknownQueue.because(alloc::format!(
+                        "there is no work group {}; create it first",
+                        shown(name)
+                    ))
+                });
+                View::WorkGroup(self.work_group_view(group?))
             }
             Inspect::Topic(name) => View::Topic(topic_view(&self.topics[&self.topic_named(name)?])),
             Inspect::Exchange(name) => {
@@ -59,7 +67,7 @@ impl Broker {
             Inspect::Connection(id) => View::Connection(self.connection_detail(*id)?),
             Inspect::Due { max } => View::Due(self.due_views(*max)?),
             Inspect::Message { queue, offset } => {
-                let place = Place::Queue(self.queue_named(queue)?);
+                let place = Place::Queue(self.part_or_queue_named(queue)?);
                 View::Journey(self.journey(place, *offset)?)
             }
             Inspect::Record { topic, partition, offset } => {
@@ -80,9 +88,10 @@ impl Broker {
         for consumer in self.consumers.iter() {
             for queue in consumer.1.queues.iter() {
                 let name = self.queue_name(queue);
-                let at = queues.binary_search_by(|view| view.name.as_str().cmp(name));
-                let view = &mut queues[at.expect("a consumer's queue is shown")];
-                view.consumers.push(self.consumer_view(consumer));
+                // Those of work groups are shown there.
+                if let Ok(at) = queues.binary_search_by(|view| view.name.as_str().cmp(name)) {
+                    queues[at].consumers.push(self.consumer_view(consumer));
+                }
             }
         }
         let own = |name: &&String| !name.starts_with("amq.");
@@ -104,6 +113,22 @@ impl Broker {
                 .iter()
                 .map(|(id, conn)| ConnectionView { id: *id, client: conn.client.clone() })
                 .collect(),
+            work_groups: self.work_groups.iter().map(|g| self.work_group_view(g)).collect(),
+        }
+    }
+
+    fn queue_with_consumers(&self, id: QueueId) -> QueueView {
+        let mut view = self.queue_view(&self.queues[&id]);
+        let here = self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
+        view.consumers = here.map(|consumer| self.consumer_view(consumer)).collect();
+        view
+    }
+
+    fn work_group_view(&self, (name, group): (&String, &WorkGroup)) -> WorkGroupView {
+        WorkGroupView {
+            name: name.clone(),
+            topic: self.topic_name(group.topic).to_string(),
+            parts: group.parts.iter().map(|id| self.queue_with_consumers(*id)).collect(),
         }
     }
 

@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 use super::evolve::{Evolved, broken};
 use super::{Broker, Violation};
 use crate::fact::Stored;
-use crate::id::{Append, Offset, Place, QueueId, TopicId};
+use crate::id::{Append, Offset, Place, QueueId};
 use crate::log::Log;
 use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord, Records};
-use crate::set::Set;
 use crate::time::Time;
 use crate::view::{Attempt, AttemptEnd};
 use crate::work::{Holder, State};
@@ -44,11 +43,12 @@ impl Broker {
             log.append(at, records.clone());
             self.stored_bytes += records.as_bytes().len() as u64;
             match place {
-                Place::Queue(id) => self.arrived(*id, at, &records),
+                Place::Queue(id) => {
+                    self.arrived(*id, at, &records);
+                    self.tend_kept(*id);
+                }
                 Place::Partition(topic, partition) => {
-                    for part in self.parts_on(*topic, *partition).iter() {
-                        self.arrived(part, at, &records);
-                    }
+                    self.feed_workers(*topic, *partition);
                     self.keep_up(*topic, *partition);
                 }
             }
@@ -57,15 +57,10 @@ impl Broker {
     }
 
     /// Records came to lie in the log that a queue works on.
-    fn arrived(&mut self, id: QueueId, at: Time, records: &Records<'_>) {
+    pub(super) fn arrived(&mut self, id: QueueId, at: Time, records: &Records<'_>) {
         let (queue, mut clock) = self.queue_and_clock(id);
         queue.arrive(at, records, &mut clock);
         self.wake(id);
-    }
-
-    /// The parts of work groups that work on a partition.
-    pub(super) fn parts_on(&self, topic: TopicId, partition: u32) -> Set<QueueId> {
-        self.topics[&topic].workers.get(&partition).cloned().unwrap_or_default()
     }
 
     pub(super) fn log(&mut self, place: Place) -> Result<&mut Log, Violation> {
@@ -142,6 +137,7 @@ impl Broker {
             self.stored_bytes -= before - self.queues[&id].own_bytes();
             states.into_iter().for_each(|(offset, state)| self.let_go(id, offset, state));
         }
+        self.tend_kept(id);
         Ok(())
     }
 
@@ -206,6 +202,7 @@ impl Broker {
     ) -> Evolved {
         if !planted(Planted::MovedStaysToo) {
             self.gone(from, offset)?;
+            self.tend_kept(from);
         }
         let mut batch = Batch::new();
         batch.push_raw(record.as_bytes());

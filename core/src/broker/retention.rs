@@ -4,6 +4,7 @@
 //! takes the same away, whatever the policy was meanwhile.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::evolve::{Evolved, broken};
 use super::{Broker, Violation};
@@ -200,6 +201,7 @@ impl Broker {
             cleaner.forget(log, gone.take_while(|offset| *offset < start));
         }
         self.shrink((id, partition), |log| log.trim(start))?;
+        self.unworked(id, partition, &[(Offset(0), start.0)]);
         self.retention_anew(id, partition);
         Ok(())
     }
@@ -231,6 +233,8 @@ impl Broker {
         cleaner.learn(log, clean, Some(at));
         cleaner.forget(log, offsets.iter().copied());
         self.shrink((id, partition), |log| log.remove(offsets))?;
+        let gone: Vec<_> = offsets.iter().map(|offset| (*offset, 1)).collect();
+        self.unworked(id, partition, &gone);
         self.retention_anew(id, partition);
         Ok(())
     }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::bindings::{bound, exchange_made};
+use super::workgroup::WorkGroup;
 use super::{Broker, Config};
 use crate::codec;
 use crate::exchange::Leads;
@@ -94,7 +95,9 @@ impl Broker {
             }
         }
         for queue in self.queues.values() {
-            put_queue(queue, queue.log(&self.topics), &mut put);
+            if let Some(log) = queue.own_log() {
+                put_queue(queue, log, &mut put);
+            }
         }
         for (name, exchange) in &self.exchanges {
             for binding in exchange.bindings() {
@@ -109,6 +112,10 @@ impl Broker {
             put_commits(group, &mut put);
         }
         self.put_producers(&mut put);
+        // After what is open and aborted: workers pass over that.
+        for (name, group) in &self.work_groups {
+            self.put_work_group(name, group, &mut put);
+        }
         put(Fact::NumbersFrom {
             queue: self.next_queue,
             topic: self.next_topic,
@@ -136,6 +143,22 @@ impl Broker {
         Ok(broker)
     }
 
+    fn put_work_group(&self, name: &str, group: &WorkGroup, put: &mut impl FnMut(Fact<'_>)) {
+        let parts = || group.parts.iter().map(|id| &self.queues[id]);
+        let start = |part: &Queue| part.work.offsets(Offset(0)).next().unwrap_or(part.work.end());
+        let starts: Vec<_> = parts().map(|part| (part.id, start(part))).collect();
+        put(Fact::WorkGroupMade {
+            name: name.into(),
+            topic: group.topic,
+            at: group.made_at,
+            settings: group.policy.settings().into(),
+            parts: starts.into(),
+        });
+        for part in parts() {
+            put_work(part, part.log(&self.topics), start(part), put);
+        }
+    }
+
     pub(super) fn destination(&self, leads: &Leads) -> Destination<'static> {
         match leads {
             Leads::Queue(id) => Destination::Queue(self.queue_name(*id).to_string().into()),
@@ -157,7 +180,7 @@ fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
         settings: made.settings().into(),
     });
     put_log(Place::Queue(queue.id), log, put);
-    put_work(queue, log, put);
+    put_work(queue, log, Offset(0), put);
     if queue.altered {
         let settings = queue.policy.settings().into();
         put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
@@ -222,11 +245,12 @@ fn put_upkeep(
 }
 
 /// What the records do not tell: which of them are settled, and what the others went through.
-fn put_work(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
+fn put_work(queue: &Queue, log: &Log, start: Offset, put: &mut impl FnMut(Fact<'_>)) {
     let mut settled = Vec::new();
     for segment in log.segments() {
         let end = segment.base + u64::from(segment.count);
-        let mut from = segment.base;
+        let mut from = segment.base.max(start.0);
+        let end = end.min(queue.work.end().0);
         for unsettled in queue.work.offsets(Offset(from)).take_while(|o| o.0 < end) {
             settled.extend((unsettled.0 > from).then(|| (Offset(from), unsettled.0 - from)));
             from = unsettled.0 + 1;

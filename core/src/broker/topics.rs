@@ -226,6 +226,7 @@ impl Broker {
             return Err(broken(&format!("topic {id} with {partitions} partitions")));
         }
         topic.widen(partitions);
+        self.work_groups_widened(id)?;
         Ok(())
     }
 }

@@ -250,6 +250,13 @@ impl Broker {
         Ok(())
     }
 
+    /// What open transactions wrote there: the first offset of each run, and how many follow.
+    pub(super) fn open_writes(&self, place: Place) -> impl Iterator<Item = (Offset, u64)> + '_ {
+        let open = self.producers.values().filter_map(|producer| producer.transaction.as_ref());
+        let writes = open.flat_map(|open| open.writes());
+        writes.filter(move |(at, _)| *at == place).flat_map(|(_, runs)| runs.iter().copied())
+    }
+
     /// The queues whose messages lie there.
     fn workers_of(&self, place: Place) -> Set<QueueId> {
         match place {

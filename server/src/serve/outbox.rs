@@ -241,6 +241,9 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::ExchangeDeleted { .. }
         | Fact::ExchangeMade { .. }
         | Fact::BoundByHeaders { .. }
+        | Fact::WorkGroupMade { .. }
+        | Fact::WorkGroupDeleted { .. }
+        | Fact::KeptGone { .. }
         | Fact::UnboundByHeaders { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }

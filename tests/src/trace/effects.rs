@@ -3,8 +3,8 @@
 use fanlight_core::{
     Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
     GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
-    Overview, Place, ProducerView, QueuePolicy, QueueView, Stored, StoredCommit, Time, View,
-    WantedHeader,
+    Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored, StoredCommit, Time,
+    View, WantedHeader, WorkGroupView,
 };
 
 use super::explained::{shown_connection, shown_due, shown_journey};
@@ -118,6 +118,16 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             list(partitions.iter().map(|p| format!("{}/{p}", names.topic(*topic))))
         ),
         Fact::GroupDeleted { id } => format!("group-deleted {}", names.group(*id)),
+        Fact::WorkGroupMade { name, topic, at: _, settings, parts } => {
+            let part = |(id, start): &(QueueId, Offset)| format!("{id}@{start}");
+            let parts: Vec<_> = parts.iter().map(part).collect();
+            let policy = shown_policy(&QueuePolicy::of(settings));
+            format!("work-group-made {name} {} {}{policy}", names.topic(*topic), parts.join(" "))
+        }
+        Fact::WorkGroupDeleted { name } => format!("work-group-deleted {name}"),
+        Fact::KeptGone { queue, at: _, start } => {
+            format!("kept-gone {} before @{start}", names.queue(*queue))
+        }
         Fact::RunsSettled { queue, runs } => {
             let run = |(base, count): &(Offset, u64)| match count {
                 1 => format!("@{base}"),
@@ -312,20 +322,22 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
             let next = page.next.as_ref().map(|next| format!("more after {next}"));
             shown_overview(&page.list).into_iter().chain(next).collect()
         }
+        View::WorkGroup(group) => shown_work_group(group),
         View::Messages(messages) => messages.iter().flat_map(shown_message).collect(),
         View::Producers(producers) => producers.iter().flat_map(shown_producer).collect(),
     }
 }
 
 fn shown_overview(overview: &Overview) -> Vec<String> {
-    let Overview { now, epoch, stored_bytes, due, exchanges, queues, topics, groups, connections } =
-        overview;
+    let Overview { now, epoch, stored_bytes, due, exchanges, queues, .. } = overview;
+    let Overview { topics, groups, connections, work_groups, .. } = overview;
     let due = due.map(|(at, reason)| format!(" due={} {reason:?}", time(at))).unwrap_or_default();
     let mut lines = vec![format!("now={} epoch={epoch} stored={stored_bytes}B{due}", time(*now))];
     lines.extend(exchanges.iter().flat_map(shown_exchange));
     lines.extend(queues.iter().flat_map(shown_queue));
     lines.extend(topics.iter().flat_map(shown_topic));
     lines.extend(groups.iter().flat_map(shown_group));
+    lines.extend(work_groups.iter().flat_map(shown_work_group));
     lines.extend(connections.iter().map(|c| format!("connection {} {}", c.id, c.client)));
     lines
 }
@@ -385,6 +397,12 @@ fn shown_queue(queue: &QueueView) -> Vec<String> {
         )
     }));
     lines
+}
+
+fn shown_work_group(group: &WorkGroupView) -> Vec<String> {
+    let first = format!("work group {} on {}", group.name, group.topic);
+    let parts = group.parts.iter().flat_map(shown_queue).map(|line| format!("  {line}"));
+    [first].into_iter().chain(parts).collect()
 }
 
 fn shown_summary(group: &GroupSummary) -> String {

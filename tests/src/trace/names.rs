@@ -22,6 +22,10 @@ impl Names {
         if let Effect::Fact(fact) = effect {
             if let Fact::QueueDeclared { id, name, .. } | Fact::QueueMade { id, name, .. } = fact {
                 self.queues.insert(*id, name.clone().into_owned());
+            } else if let Fact::WorkGroupMade { name, parts, .. } = fact {
+                let named =
+                    |(id, part): (&(QueueId, Offset), u32)| (id.0, format!("{name}/{part}"));
+                self.queues.extend(parts.iter().zip(0..).map(named));
             } else if let Fact::TopicCreated { id, name, .. } | Fact::TopicMade { id, name, .. } =
                 fact
             {

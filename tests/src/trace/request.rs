@@ -146,6 +146,19 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             let policy = policy(words)?;
             Op::AlterQueue { name, policy }
         }
+        "work-group" => {
+            let name = words.name("the work group")?;
+            let topic = words.take("topic").ok_or("topic= is missing")?.into();
+            let from = position(words.take("from").unwrap_or("earliest"))?;
+            Op::CreateWorkGroup { name, topic, policy: policy(words)?, from }
+        }
+        "delete-work-group" => Op::DeleteWorkGroup { name: words.name("the work group")? },
+        "replay" => Op::Replay {
+            queue: words.name("the queue")?,
+            from: position(words.take("from").unwrap_or("earliest"))?,
+            records_max: words.number("max")?.unwrap_or(100),
+            bytes_max: words.number("bytes-max")?,
+        },
         "delete-queue" => Op::DeleteQueue {
             name: words.name("the queue")?,
             if_empty: words.flag("if-empty"),
@@ -233,6 +246,9 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
     }
     if let Some(group) = words.take("group") {
         return Ok(Inspect::Group(group.into()));
+    }
+    if let Some(group) = words.take("work-group") {
+        return Ok(Inspect::WorkGroup(group.into()));
     }
     if let Some(exchange) = words.take("exchange") {
         return Ok(Inspect::Exchange(exchange.into()));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use fanlight_core::{ConnId, ConsumerId, LeaseId, Offset, Op, Pick};
 
-use super::Workload;
+use super::{WORK_GROUPS, Workload};
 
 impl Workload {
     pub(super) fn queue_op(&mut self, conn: ConnId) -> Op<'static> {
@@ -26,6 +26,12 @@ impl Workload {
                 let visibility = self.wait();
                 Op::Extend { leases: self.leases(conn), visibility }
             }
+            8 if self.dice.percent(40) => Op::Replay {
+                queue: self.queue().into(),
+                from: self.position(),
+                records_max: 10,
+                bytes_max: None,
+            },
             8 => Op::Peek {
                 queue: self.queue().into(),
                 from: Offset(self.dice.below(10)),
@@ -37,7 +43,7 @@ impl Workload {
     }
 
     fn consume(&mut self) -> Op<'static> {
-        let queue = self.queue().into();
+        let queue = self.worked().into();
         let prefetch = *self.dice.pick(&[0, 1, 1, 1, 2, 2, 2, 4, 4, 4, 100]);
         let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
         Op::Consume { queue, prefetch, visibility, auto_ack: self.dice.percent(15) }
@@ -53,7 +59,7 @@ impl Workload {
     fn receive(&mut self) -> Op<'static> {
         let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
         Op::Receive {
-            queue: self.queue().into(),
+            queue: self.worked().into(),
             messages_max: *self.dice.pick(&[0, 1, 1, 1, 1, 3, 3, 10, 10]),
             wait: self.wait(),
             visibility,
@@ -84,6 +90,11 @@ impl Workload {
             leases.reverse();
         }
         leases.into()
+    }
+
+    /// A queue or a work group.
+    fn worked(&mut self) -> &'static str {
+        if self.dice.percent(25) { self.dice.pick::<&str>(&WORK_GROUPS) } else { self.queue() }
     }
 
     fn redrive(&mut self) -> Op<'static> {

@@ -113,7 +113,7 @@ impl Workload {
         *self.dice.pick(&[0, 0, 0, 1, 2, 3])
     }
 
-    fn position(&mut self) -> Position {
+    pub(super) fn position(&mut self) -> Position {
         match self.dice.below(4) {
             0 => Position::Earliest,
             1 => Position::Latest,

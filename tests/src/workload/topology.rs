@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Backoff, Batch, ConnId, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect,
+    Backoff, Batch, ConnId, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, Keep,
     Listed, MatchMode, Offset, Op, Options, Overflow, QueueKind, QueuePolicy, Records, Span,
     Target, Time, Unroutable, WantedHeader,
 };
 
-use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, Workload};
+use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, WORK_GROUPS, Workload};
 
 const BAD_NAMES: [&str; 4] = ["", "amq.mine", "line\nbreak", "nowhere"];
 const HEADERS: [(&str, &[u8]); 3] = [("type", b"order"), ("retry", b"1"), ("x-trace", b"1")];
@@ -52,7 +52,7 @@ impl Workload {
     }
 
     pub(super) fn topology(&mut self) -> Op<'static> {
-        match self.dice.weighted(&[25, 15, 15, 25, 3, 3, 2, 5, 2, 2, 6]) {
+        match self.dice.weighted(&[25, 15, 15, 25, 3, 3, 2, 5, 2, 2, 6, 8, 2]) {
             0 => {
                 let name = self.queue();
                 self.declare_queue(name)
@@ -79,6 +79,8 @@ impl Workload {
             7 => self.unbind(),
             8 => Op::PurgeQueue { name: self.queue().into() },
             9 => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
+            11 => self.create_work_group(),
+            12 => Op::DeleteWorkGroup { name: (*self.dice.pick(&WORK_GROUPS)).into() },
             _ => {
                 let name = self.queue();
                 Op::AlterQueue { name: name.into(), policy: self.policy(name) }
@@ -130,6 +132,14 @@ impl Workload {
         Op::CreateTopic { name: name.into(), partitions, policy: self.topic_policy() }
     }
 
+    fn create_work_group(&mut self) -> Op<'static> {
+        let name = *self.dice.pick(&WORK_GROUPS);
+        let topic = self.topic().into();
+        let mut policy = self.policy("work");
+        (policy.messages_max, policy.bytes_max, policy.keep) = (None, None, None);
+        Op::CreateWorkGroup { name: name.into(), topic, policy, from: self.position() }
+    }
+
     fn declare_queue(&mut self, name: &'static str) -> Op<'static> {
         Op::DeclareQueue { name: name.into(), policy: self.policy(name) }
     }
@@ -146,6 +156,10 @@ impl Workload {
         }
         policy.retry_delay = *self.dice.pick(&[Span::ZERO, Span::from_millis(50)]);
         policy.messages_max = *self.dice.pick(&[None, None, Some(5)]);
+        if self.dice.percent(15) {
+            let time = *self.dice.pick(&[None, Some(Span::from_millis(300))]);
+            policy.keep = Some(Keep { time, bytes: *self.dice.pick(&[None, Some(200)]) });
+        }
         if self.dice.percent(50) {
             self.unusual(&mut policy);
         }
