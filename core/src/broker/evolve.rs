@@ -10,6 +10,7 @@ use crate::group::Group;
 use crate::id::{GroupId, Place, QueueId, TopicId};
 use crate::log::Log;
 use crate::policy::{QueuePolicy, TopicPolicy};
+use crate::queue::Queue;
 use crate::request::{HeaderMatch, Sequenced};
 use crate::time::Time;
 
@@ -175,18 +176,24 @@ impl Broker {
     }
 
     fn queue_deleted(&mut self, id: QueueId) -> Evolved {
-        self.dead_letters_go(id, None);
-        let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
+        let queue = self.queue_removed(id)?;
         self.queue_names.remove(&queue.name);
         self.stored_bytes -= queue.own_bytes();
+        self.forget_writes(|place| place == Place::Queue(id));
+        self.unbind_all(&Leads::Queue(id));
+        Ok(())
+    }
+
+    /// A queue, or a part of a work group, goes: nobody holds anything of it, nothing is due.
+    pub(super) fn queue_removed(&mut self, id: QueueId) -> Result<Queue, Violation> {
+        self.dead_letters_go(id, None);
+        let queue = self.queues.remove(&id).ok_or_else(|| broken("queue"))?;
         self.forget_leases_of(&queue);
         queue.work.stop_timers(&mut self.timers);
         self.timers.stop(queue.tended.1);
         self.timers.stop(queue.keeping);
         self.woken.retain(|woken| *woken != id);
-        self.forget_writes(|place| place == Place::Queue(id));
-        self.unbind_all(&Leads::Queue(id));
-        Ok(())
+        Ok(queue)
     }
 
     fn topic_deleted(&mut self, id: TopicId) -> Evolved {

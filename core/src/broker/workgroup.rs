@@ -189,6 +189,7 @@ impl Broker {
         let shown = format!("{name}/{partition}");
         let policy = (group.made_at, group.policy.clone());
         let place = (group.topic, partition);
+        self.dead_letters_go(id, policy.1.dead_letter.as_deref());
         self.queues.insert(id, Queue::of_partition((id, shown), policy, place, start));
         self.feed(id);
         self.pass_over_unstable(id, place);
@@ -211,9 +212,7 @@ impl Broker {
     pub(super) fn work_group_deleted(&mut self, name: &str) -> Evolved {
         let group = self.work_groups.remove(name).ok_or_else(|| broken(name))?;
         for id in group.parts {
-            let part = self.queues.remove(&id).ok_or_else(|| broken(name))?;
-            part.work.stop_timers(&mut self.timers);
-            self.woken.retain(|woken| *woken != id);
+            let part = self.queue_removed(id)?;
             let (topic, partition) = part.partition().ok_or_else(|| broken(name))?;
             let workers = self.topics.get_mut(&topic).map(|topic| &mut topic.workers);
             let workers = workers.and_then(|workers| workers.get_mut(&partition));
