@@ -96,12 +96,18 @@ impl Broker {
         conn.claims += u64::from(holder.consumer.is_none());
     }
 
-    /// A connection no longer holds a message; whether its consumer has the credit back.
-    pub(super) fn gives(&mut self, holder: Holder, queue: QueueId, offset: Offset) {
+    /// A connection no longer holds these messages.
+    pub(super) fn gives(
+        &mut self,
+        holder: Holder,
+        queue: QueueId,
+        offsets: impl ExactSizeIterator<Item = Offset>,
+    ) {
+        // The credit of a consumer that is still there is claimed anew.
         let has_credit = holder.consumer.is_some_and(|id| self.consumers.contains_key(&id));
         let held = match self.conns.get_mut(&holder.conn) {
             Some(conn) => {
-                conn.claims -= u64::from(!has_credit);
+                conn.claims -= if has_credit { 0 } else { offsets.len() as u64 };
                 &mut conn.held
             }
             None => match self.leaving.get_mut(&holder.conn) {
@@ -110,7 +116,9 @@ impl Broker {
             },
         };
         let Some(of_queue) = held.get_mut(&queue) else { return };
-        of_queue.remove(offset);
+        offsets.for_each(|offset| {
+            of_queue.remove(offset);
+        });
         if of_queue.is_empty() && held.len() > QUEUES_KEPT {
             held.remove(&queue);
         }
@@ -138,7 +146,7 @@ impl Broker {
     pub(super) fn forget_leases_of(&mut self, queue: &Queue) {
         for (offset, slot) in queue.work.touched() {
             if let State::Leased(holder) = slot.state {
-                self.gives(holder, queue.id, offset);
+                self.gives(holder, queue.id, core::iter::once(offset));
             }
         }
     }

@@ -135,10 +135,10 @@ impl Broker {
         self.unblock(conn);
     }
 
-    /// A connection's consumers hold one delivery less.
-    pub(super) fn credit_back(&mut self, id: ConnId) {
+    /// A connection's consumers hold so many deliveries less.
+    pub(super) fn credit_back(&mut self, id: ConnId, count: u32) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.outstanding -= 1;
+        conn.outstanding -= count;
         if !conn.blocked.is_empty() {
             self.unblock(id);
         }
@@ -167,7 +167,7 @@ impl Broker {
             | State::Settled => None,
         });
         let holders: Vec<_> = holders.collect();
-        holders.into_iter().for_each(|conn| self.credit_back(conn));
+        holders.into_iter().for_each(|conn| self.credit_back(conn, 1));
     }
 
     /// Takes everybody away from queues that are going: their consumers and waiting receives.

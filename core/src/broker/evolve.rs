@@ -50,7 +50,7 @@ impl Broker {
                 batches.iter().try_for_each(|batch| self.stored(at, batch))?;
             }
             Fact::Settled { queue, offsets } => {
-                offsets.iter().try_for_each(|offset| self.gone(queue, *offset))?;
+                self.all_gone(queue, &offsets)?;
                 self.tend_kept(queue);
             }
             Fact::AttemptEnded { queue, offset, at, end, client, ready_at } => {

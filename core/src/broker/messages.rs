@@ -76,16 +76,33 @@ impl Broker {
 
     /// A message is gone from its queue, whatever it was doing.
     pub(super) fn gone(&mut self, id: QueueId, offset: Offset) -> Evolved {
-        self.holding(id, offset)?;
-        self.count_bytes_gone(id, offset);
-        let (queue, mut clock) = self.queue_and_clock(id);
-        let state = queue.work.settle(offset, &mut clock);
-        let before = queue.own_bytes();
-        if let Some(log) = queue.emptying_log_mut() {
-            log.release(offset);
+        self.all_gone(id, &[offset])
+    }
+
+    /// Messages are gone from their queue, whatever they were doing. What their going means to
+    /// others is looked at once for all of them that were in the same hands.
+    pub(super) fn all_gone(&mut self, id: QueueId, offsets: &[Offset]) -> Evolved {
+        if self.queue(id)?.policy.bytes_max.is_some() {
+            for offset in offsets {
+                self.holding(id, *offset)?;
+                self.count_bytes_gone(id, *offset);
+            }
         }
-        self.stored_bytes -= before - self.queues[&id].own_bytes();
-        self.let_go(id, offset, state);
+        let (queue, mut clock) = self.queue_and_clock(id);
+        let before = queue.own_bytes();
+        let mut states = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            if !queue.work.is_unsettled(*offset) {
+                return Err(broken(&format!("message {offset} of queue {id}")));
+            }
+            states.push((*offset, queue.work.settle(*offset, &mut clock)));
+            if let Some(log) = queue.emptying_log_mut() {
+                log.release(*offset);
+            }
+        }
+        let after = queue.own_bytes();
+        self.stored_bytes -= before - after;
+        self.let_go_all(id, &states);
         Ok(())
     }
 
@@ -135,7 +152,7 @@ impl Broker {
                 log.release_run(*start, end);
             }
             self.stored_bytes -= before - self.queues[&id].own_bytes();
-            states.into_iter().for_each(|(offset, state)| self.let_go(id, offset, state));
+            self.let_go_all(id, &states);
         }
         self.tend_kept(id);
         Ok(())
@@ -163,17 +180,34 @@ impl Broker {
         Ok(())
     }
 
-    /// A message stops what it was doing: credit that it took comes back, and others may go.
+    /// Messages stop what they were doing.
+    pub(super) fn let_go_all(&mut self, id: QueueId, messages: &[(Offset, State)]) {
+        for run in messages.chunk_by(|a, b| a.1 == b.1) {
+            match run[0].1 {
+                State::Leased(holder) => self.let_go_of(id, holder, run),
+                State::Ready | State::Delayed | State::Blocked | State::Held | State::Settled => {
+                    self.wake(id)
+                }
+            }
+        }
+    }
+
+    /// A message stops what it was doing.
     pub(super) fn let_go(&mut self, id: QueueId, offset: Offset, state: State) {
-        let State::Leased(holder) = state else { return self.wake(id) };
-        self.gives(holder, id, offset);
+        self.let_go_all(id, &[(offset, state)]);
+    }
+
+    /// Leases end of one holder: credit that they took comes back, and others may go.
+    fn let_go_of(&mut self, id: QueueId, holder: Holder, leases: &[(Offset, State)]) {
+        self.gives(holder, id, leases.iter().map(|(offset, _)| *offset));
         let Holder { conn, consumer: Some(number) } = holder else { return self.wake(id) };
+        let count = leases.len() as u32;
         if self.consumers.get(&number).is_none_or(|consumer| !consumer.auto_ack) {
-            self.credit_back(conn);
+            self.credit_back(conn, count);
         }
         // A consumer that was cancelled has no credit to get back.
         let Some(consumer) = self.consumers.get_mut(&number) else { return self.wake(id) };
-        consumer.outstanding -= 1;
+        consumer.outstanding -= count;
         let unlisted = core::mem::take(&mut consumer.unlisted);
         // The parts of a work group take turns: the ones after this go first.
         let later = unlisted.iter().filter(|part| *part > id);
