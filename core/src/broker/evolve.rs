@@ -205,7 +205,9 @@ impl Broker {
         self.stored_bytes -= topic.partitions.iter().map(Log::bytes).sum::<u64>();
         for upkeep in &topic.upkeep {
             self.timers.stop(upkeep.retention);
-            upkeep.cleaning.map(|(_, timer)| self.timers.stop(timer));
+            if let Some((_, timer)) = upkeep.cleaning {
+                self.timers.stop(timer);
+            }
         }
         for group in self.groups.values_mut() {
             group.committed.retain(|partition, _| partition.0 != id);
