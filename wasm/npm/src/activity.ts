@@ -58,6 +58,14 @@ export interface Happenings {
     released: Held & { conn: bigint };
     /** The bytes that are held passed a mark: publishers were told to slow down, or to go on. */
     pressure: { isHigh: boolean; storedBytes: bigint; low: bigint; high: bigint };
+    /** Records of a partition went, and it starts later. */
+    trimmed: Omit<Read, "member" | "group"> & {
+        from: bigint;
+        to: bigint;
+        reason: "retention" | "deleted";
+    };
+    /** A partition was compacted: each key is there once before `clean`. */
+    compacted: Omit<Read, "member" | "group"> & { clean: bigint; removed: bigint };
     /** A request was refused. */
     refused: { conn: bigint; refusal: { code: number; codeName: CodeName; message: string } };
     /** A producer that numbers its batches is there, or began another life. */

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 export type { Activity, ActivityKind, Happenings, LeaveReason } from "./activity.js";
 export type { Broker } from "./broker.js";
-export type { QueuePolicy, RedriveOptions, WatchOptions } from "./broker.js";
+export type { QueuePolicy, RedriveOptions, TopicOptions, WatchOptions } from "./broker.js";
 export { type CodeName, codes } from "./codes.js";
 export type { Connection } from "./connection.js";
 export type {
@@ -41,6 +41,7 @@ export type {
     Overview,
     QueuePolicyView,
     QueueView,
+    TopicPolicyView,
     TopicView,
 } from "./views.js";
 export type { ActivityStream } from "./watch.js";

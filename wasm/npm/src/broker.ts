@@ -34,6 +34,20 @@ export interface QueuePolicy {
     retryDelayMs?: number;
 }
 
+/** How a topic keeps its records. */
+export interface TopicOptions {
+    /** How old records may become. However old by default. */
+    retentionMs?: number;
+    /** How many bytes a partition keeps. All by default. */
+    retentionBytes?: bigint | number;
+    /** Whether only the newest record of each key is kept. */
+    compact?: boolean;
+    /** How long a record that deletes its key stays. 24 hours by default. */
+    tombstoneRetentionMs?: number;
+    /** Whose timestamps the records have. The producer's by default. */
+    timestamps?: "producer" | "broker";
+}
+
 /** Which messages to redrive, and where to. */
 export type RedriveOptions = {
     /** Where to. By default each goes to the queue it last died in. */
@@ -137,8 +151,24 @@ export class Broker {
     }
 
     /** Makes a topic. The same again changes nothing. */
-    createTopic(name: string, options: { partitions?: number } = {}): void {
-        this.#do({ createTopic: { name, partitions: options.partitions ?? 1 } });
+    createTopic(name: string, options: TopicOptions & { partitions?: number } = {}): void {
+        const { partitions = 1, ...policy } = options;
+        this.#do({ createTopic: { name, partitions, policy: toTopicPolicy(policy) } });
+    }
+
+    /** Changes how a topic keeps its records: all of it; what is not named is as by default. */
+    alterTopic(name: string, options: TopicOptions = {}): void {
+        this.#do({ alterTopic: { name, policy: toTopicPolicy(options) } });
+    }
+
+    /** Gives a topic more partitions: so many in all. */
+    addPartitions(topic: string, partitions: number): void {
+        this.#do({ addPartitions: { topic, partitions } });
+    }
+
+    /** Deletes the records of a partition before a position. */
+    deleteRecords(topic: string, partition: number, before: Position): void {
+        this.#do({ deleteRecords: { topic, partition, before: toPosition(before) } });
     }
 
     /** Removes a topic with its records. */
@@ -320,4 +350,19 @@ export class Broker {
 /** Only what was given: what is missing is as the broker has it by default. */
 function given(fields: { [name: string]: unknown }): { [name: string]: unknown } {
     return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+function toTopicPolicy(options: TopicOptions): WireOp {
+    const { retentionMs, retentionBytes, compact, tombstoneRetentionMs, timestamps } = options;
+    const policy: { [field: string]: unknown } = {};
+    if (retentionMs !== undefined) policy.retention = toNanos(retentionMs, "retentionMs");
+    if (retentionBytes !== undefined) {
+        policy.retentionBytes = toOffset(retentionBytes, "retentionBytes");
+    }
+    if (compact !== undefined) policy.compact = compact;
+    if (tombstoneRetentionMs !== undefined) {
+        policy.tombstoneRetention = toNanos(tombstoneRetentionMs, "tombstoneRetentionMs");
+    }
+    if (timestamps !== undefined) policy.timestamps = timestamps;
+    return policy;
 }

@@ -6,6 +6,7 @@ import {
     Member,
     type Position,
     type StreamRecord,
+    toBudget,
     toPosition,
     toRecords,
 } from "./member.js";
@@ -71,6 +72,14 @@ export interface ReadOptions {
     from?: Position;
     /** At most this many records. 500 by default. */
     max?: number;
+    /** At most these bytes, but one record in any case. The broker's limit by default. */
+    maxBytes?: number;
+    /** How long to wait for the first record, or for `minBytes`. Not at all by default. */
+    waitMs?: number;
+    /** Wait until so many bytes are there. 0 by default: until a record is. */
+    minBytes?: number;
+    /** Only what was committed is read; what an aborted transaction wrote is not. */
+    committed?: boolean;
 }
 
 /** A piece of a partition. */
@@ -79,6 +88,10 @@ export interface ReadResult {
     start: bigint;
     /** The offset after its newest. */
     end: bigint;
+    /** Where committed reads end: every transaction before it has ended. */
+    stableEnd: bigint;
+    /** Where to read on; undefined if there was nothing. */
+    next?: bigint;
     records: StreamRecord[];
 }
 
@@ -227,9 +240,13 @@ export class Connection {
     /** Reads a partition without a group. Nobody's position moves. */
     async read(topic: string, partition: number, options: ReadOptions = {}): Promise<ReadResult> {
         const { from = "earliest", max = READ_MAX } = options;
-        const read = { topic, partition, from: toPosition(from), recordsMax: max };
-        const { start, end, batch } = await this.#request({ read }, "readDone");
-        return { start, end, records: batch === undefined ? [] : toRecords(batch) };
+        const budget = toBudget(max, options);
+        const read = { topic, partition, from: toPosition(from), budget };
+        const { start, end, stableEnd, batch } = await this.#request({ read }, "readDone");
+        const records = batch === undefined ? [] : toRecords(batch);
+        const result: ReadResult = { start, end, stableEnd, records };
+        if (batch !== undefined) result.next = batch.next;
+        return result;
     }
 
     /**

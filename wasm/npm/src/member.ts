@@ -24,8 +24,14 @@ export interface OffsetToCommit {
 export interface PollOptions {
     /** At most this many records. 500 by default. */
     max?: number;
-    /** How long to wait for the first. Not at all by default. */
+    /** At most these bytes, but one record in any case. The broker's limit by default. */
+    maxBytes?: number;
+    /** How long to wait for the first record, or for `minBytes`. Not at all by default. */
     waitMs?: number;
+    /** Wait until so many bytes are there. 0 by default: until a record is. */
+    minBytes?: number;
+    /** Only what was committed is read; what an aborted transaction wrote is not. */
+    committed?: boolean;
 }
 
 /** A record of a topic. */
@@ -217,9 +223,8 @@ export class Member implements AsyncIterable<StreamRecord> {
         this.#uncommitted.clear();
     }
 
-    async #poll({ max = POLL_MAX, waitMs = 0 }: PollOptions): Promise<StreamRecord[]> {
-        const wait = toNanos(waitMs, "waitMs");
-        const op = { poll: { member: this.id, recordsMax: max, wait } };
+    async #poll({ max = POLL_MAX, ...options }: PollOptions): Promise<StreamRecord[]> {
+        const op = { poll: { member: this.id, budget: toBudget(max, options) } };
         const { batches } = await this.#host.waitFor(this.#host.request(op, "polled"));
         return batches.flatMap(toRecords);
     }
@@ -247,6 +252,18 @@ export class Member implements AsyncIterable<StreamRecord> {
 /** @internal */
 export function toRecords(from: WireFetched): StreamRecord[] {
     return from.records.map((record, index) => new StreamRecord(from, index, record));
+}
+
+/** @internal */
+export function toBudget(recordsMax: number, options: Omit<PollOptions, "max">): WireOp {
+    const { maxBytes, minBytes = 0, waitMs = 0, committed = false } = options;
+    return {
+        recordsMax,
+        bytesMax: maxBytes,
+        bytesMin: minBytes,
+        wait: toNanos(waitMs, "waitMs"),
+        isolation: committed ? "committed" : "uncommitted",
+    };
 }
 
 /** @internal */

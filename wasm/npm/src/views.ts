@@ -108,12 +108,30 @@ export interface ConsumerView {
 /** A topic; its partitions are counted from 0. */
 export interface TopicView {
     name: string;
-    /** Of each its oldest offset, the one after its newest, and its bytes. */
-    partitions: { start: bigint; end: bigint; bytes: bigint }[];
+    /**
+     * Of each its oldest offset, the one after its newest, its bytes, where committed reads end, and
+     * up to where it is compacted.
+     */
+    partitions: WireTopicView["partitions"];
+    policy: TopicPolicyView;
+}
+
+/** How a topic keeps its records. */
+export interface TopicPolicyView {
+    /** How old records may become; undefined: however old. */
+    retentionMs?: number;
+    /** How many bytes a partition keeps; undefined: all. */
+    retentionBytes?: bigint;
+    /** Whether only the newest record of each key is kept. */
+    compact: boolean;
+    /** How long a record that deletes its key stays. */
+    tombstoneRetentionMs: number;
+    /** Whose timestamps the records have. */
+    timestamps: "producer" | "broker";
 }
 
 /** How partitions are shared out among the members of a group. */
-export type Assignor = "range" | "roundRobin";
+export type Assignor = "range" | "roundRobin" | "sticky";
 
 /** A consumer group. */
 export interface GroupView {
@@ -252,8 +270,11 @@ export function toQueueView(wire: WireQueueView): QueueView {
 }
 
 /** @internal */
-export function toTopicView({ id: _, ...view }: WireTopicView): TopicView {
-    return view;
+export function toTopicView({ id: _, policy, ...view }: WireTopicView): TopicView {
+    const { retention, tombstoneRetention, ...rest } = policy;
+    const shown: TopicPolicyView = { ...rest, tombstoneRetentionMs: toMs(tombstoneRetention) };
+    if (retention !== undefined) shown.retentionMs = toMs(retention);
+    return { ...view, policy: shown };
 }
 
 /** @internal */

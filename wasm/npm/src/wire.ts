@@ -77,7 +77,13 @@ export interface WireAnswers {
     settled: { tag: number; count: number; stale: WireLease[] };
     joined: { tag: number; member: bigint };
     polled: { tag: number; batches: WireFetched[] };
-    readDone: { tag: number; start: bigint; end: bigint; batch?: WireFetched };
+    readDone: {
+        tag: number;
+        start: bigint;
+        end: bigint;
+        stableEnd: bigint;
+        batch?: WireFetched;
+    };
     inspected: { tag: number; view: WireView };
     offsetsReset: { tag: number; changes: WireOffsetChange[] };
 }
@@ -161,7 +167,9 @@ export type WireDeadlineReason =
     | "transactionEnds"
     | "messageExpires"
     | "queueExpires"
-    | "queueOverflows";
+    | "queueOverflows"
+    | "retentionEnds"
+    | "compactionDue";
 
 export interface WireExchangeView {
     name: string;
@@ -211,7 +219,24 @@ export interface WireConsumerView {
 export interface WireTopicView {
     id: number;
     name: string;
-    partitions: { start: bigint; end: bigint; bytes: bigint }[];
+    partitions: WirePartitionView[];
+    policy: WireTopicPolicy;
+}
+
+export interface WirePartitionView {
+    start: bigint;
+    end: bigint;
+    bytes: bigint;
+    stableEnd: bigint;
+    clean?: bigint;
+}
+
+export interface WireTopicPolicy {
+    retention?: bigint;
+    retentionBytes?: bigint;
+    compact: boolean;
+    tombstoneRetention: bigint;
+    timestamps: "producer" | "broker";
 }
 
 export interface WireGroupView {
