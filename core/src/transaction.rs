@@ -62,11 +62,6 @@ impl Transaction {
         self.writes.iter().map(|(place, runs)| (*place, &runs[..]))
     }
 
-    /// What it wrote in one log.
-    pub(crate) fn writes_in(&self, place: Place) -> &[(Offset, u64)] {
-        self.writes.get(&place).map_or(&[], Vec::as_slice)
-    }
-
     /// How many records it wrote.
     pub(crate) fn records(&self) -> u64 {
         self.records
@@ -95,7 +90,8 @@ mod tests {
         assert!(!transaction.wrote(here, Offset(5), 1));
         assert!(transaction.wrote(there, Offset(0), 1));
         assert!(!transaction.wrote(here, Offset(9), 1));
-        assert_eq!(transaction.writes_in(here), [(Offset(3), 3), (Offset(9), 1)]);
+        let wrote: Vec<_> = transaction.writes().collect();
+        assert_eq!(wrote[0], (here, &[(Offset(3), 3), (Offset(9), 1)][..]));
         assert_eq!(transaction.records(), 5);
         transaction.forget(|place| place == here);
         assert_eq!((transaction.records(), transaction.writes().count()), (1, 1));

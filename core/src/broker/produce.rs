@@ -222,10 +222,10 @@ impl Broker {
             return Err(broken(&format!("{id}, which is gone")));
         }
         self.next_producer = ProducerId(id.0.checked_add(1).ok_or_else(|| broken("a number"))?);
-        if let Some(name) = &name {
-            if self.producer_names.insert(name.clone(), id).is_some() {
-                return Err(broken(&format!("another producer {name}")));
-            }
+        if let Some(name) = &name
+            && self.producer_names.insert(name.clone(), id).is_some()
+        {
+            return Err(broken(&format!("another producer {name}")));
         }
         let mut producer = Producer {
             id,

@@ -293,7 +293,8 @@ impl Workload {
         match self.dice.below(7) {
             0 => Op::Watch { on: true },
             1 => Op::Watch { on: false },
-            2 => Op::Inspect { what: Inspect::Overview },
+            2 if self.dice.percent(50) => Op::Inspect { what: Inspect::Overview },
+            2 => Op::Inspect { what: Inspect::Producers(Default::default()) },
             3 => Op::Inspect { what: Inspect::Queue(self.queue().into()) },
             4 => Op::Inspect { what: Inspect::Topic(self.topic().into()) },
             5 => Op::Inspect { what: self.explained() },
