@@ -10,6 +10,7 @@ pub mod digest;
 pub mod interleavings;
 pub mod invariants;
 pub mod parity;
+pub mod replay;
 pub mod run;
 pub mod shrink;
 pub mod simulation;

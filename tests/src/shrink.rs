@@ -48,22 +48,26 @@ pub fn kind(why: &str) -> String {
     first.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// Leaves out steps, in ever smaller runs, as long as what is left fails in the same way.
-pub fn shrink(config: &Config, mut steps: Vec<Step>) -> Vec<Step> {
+/// Leaves out steps, as long as what is left fails in the same way.
+pub fn shrink(config: &Config, steps: Vec<Step>) -> Vec<Step> {
     let Some(why) = failure(config, &steps) else { return steps };
     let wanted = kind(&why);
-    let fails = |steps: &[Step]| failure(config, steps).is_some_and(|why| kind(&why) == wanted);
-    let mut size = (steps.len() / 2).max(1);
+    shorter(steps, |steps| failure(config, steps).is_some_and(|why| kind(&why) == wanted))
+}
+
+/// Leaves things out, in ever smaller runs, as long as the rest still fails.
+pub fn shorter<T: Clone>(mut all: Vec<T>, fails: impl Fn(&[T]) -> bool) -> Vec<T> {
+    let mut size = (all.len() / 2).max(1);
     loop {
         let mut at = 0;
-        let before = steps.len();
-        while at < steps.len() {
-            let mut fewer = steps.clone();
-            fewer.drain(at..(at + size).min(steps.len()));
-            if fails(&fewer) { steps = fewer } else { at += size }
+        let before = all.len();
+        while at < all.len() {
+            let mut fewer = all.clone();
+            fewer.drain(at..(at + size).min(all.len()));
+            if fails(&fewer) { all = fewer } else { at += size }
         }
-        if size == 1 && steps.len() == before {
-            return steps;
+        if size == 1 && all.len() == before {
+            return all;
         }
         size = (size / 2).max(1);
     }

@@ -10,6 +10,7 @@ use fanlight_core::{
 use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::invariants::{Invariant, Moment, all, draining, see};
+use crate::replay::Happened;
 
 mod actor;
 mod copier;
@@ -27,6 +28,9 @@ use node::{Node, Outcome};
 /// Steps with faults, and steps at most until everything has to be drained.
 const STEPS: usize = 600;
 const DRAIN_STEPS: usize = 20_000;
+
+/// What is due in days, such as the end of an idle producer, does not come within a run.
+const LEAP_MAX: Span = Span::from_secs(10);
 
 const ROLES: [Role; 13] = [
     Role::Admin,
@@ -66,7 +70,20 @@ pub fn run(seed: u64, planted: Planted) -> Result<Summary, String> {
     Ok(world.summary)
 }
 
-struct World {
+/// Runs one seed and writes down what happens, also if it ends in a panic.
+pub fn run_written(seed: u64, happened: &mut Vec<Happened>) -> Result<Summary, String> {
+    let mut world = World::new(seed, Planted::Nothing);
+    world.happened = Some(happened);
+    world.work().map_err(|why| format!("at {}: {why}", world.now))?;
+    Ok(world.summary)
+}
+
+/// The configuration of a seed.
+pub fn config(seed: u64) -> Config {
+    Config { seed, ..Config::default() }
+}
+
+struct World<'h> {
     dice: Dice,
     now: Time,
     node: Node,
@@ -78,14 +95,15 @@ struct World {
     invariants: Vec<Box<dyn Invariant>>,
     summary: Summary,
     calm: bool,
+    happened: Option<&'h mut Vec<Happened>>,
 }
 
-impl World {
-    fn new(seed: u64, planted: Planted) -> World {
+impl<'h> World<'h> {
+    fn new(seed: u64, planted: Planted) -> World<'h> {
         World {
             dice: Dice::new(seed),
             now: Time::ZERO,
-            node: Node::new(Config { seed, ..Config::default() }, planted),
+            node: Node::new(config(seed), planted),
             actors: ROLES.into_iter().map(Actor::new).collect(),
             last_conn: 0,
             bodies: 0,
@@ -93,6 +111,7 @@ impl World {
             invariants: all(),
             summary: Summary::default(),
             calm: false,
+            happened: None,
         }
     }
 
@@ -143,7 +162,7 @@ impl World {
         self.now = match self.dice.weighted(&[60, 30, 10]) {
             0 => self.now,
             1 => self.now + Span::from_millis(self.dice.between(1, 20)),
-            _ => due.map_or(self.now, |due| due.max(self.now)),
+            _ => due.map_or(self.now, |due| due.max(self.now)).min(self.now + LEAP_MAX),
         };
     }
 
@@ -176,7 +195,10 @@ impl World {
         Ok(())
     }
 
-    fn apply(&mut self, input: Input<'_>) -> Result<(), String> {
+    fn apply(&mut self, input: Input<'static>) -> Result<(), String> {
+        if let Some(happened) = &mut self.happened {
+            happened.push(Happened::Input(self.now, input.clone()));
+        }
         for outcome in self.node.apply(self.now, input) {
             match outcome {
                 Outcome::Fact(frame) => {
@@ -215,8 +237,12 @@ impl World {
             actor.conn = None;
         }
         let (before, records) = self.node.crash(self.now, &mut self.dice)?;
+        let written = self.history.len();
         self.history.truncate(before);
         self.history.extend(records);
+        if let Some(happened) = &mut self.happened {
+            happened.push(Happened::Restart { lost: written.saturating_sub(self.history.len()) });
+        }
         let World { invariants, history, node, .. } = self;
         see(invariants, &Moment::Recovered { durable, history, broker: node.broker() })
     }

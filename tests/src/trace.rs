@@ -12,7 +12,8 @@
 //! line. A time stays until the next `at`; `at due` is the broker's deadline. A lease is written
 //! `queue@offset#delivery`, with `~epoch` after it where that is not 1; `queue@offset` alone is
 //! the newest that was handed out. `restart` crashes the broker and recovers it from its facts,
-//! `restart from-snapshot` from a snapshot.
+//! `restart from-snapshot` from a snapshot, `restart losing=3` from its facts but the newest three.
+//! `c1 frame 0a00…` is a request as its bytes, where the language has no words for it.
 
 mod command;
 mod effects;
@@ -23,5 +24,7 @@ mod policy;
 mod request;
 mod text;
 mod topics;
+mod write;
 
-pub use play::{frames, play};
+pub use play::{frames, happened, play};
+pub use write::written;

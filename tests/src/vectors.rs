@@ -35,11 +35,15 @@ pub fn parse(text: &str) -> Result<Vec<Vector>, String> {
 
 /// The lines of a vector.
 pub fn shown(vector: &Vector) -> String {
-    let hex: String = vector.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}\n{hex}\n{}\n\n", vector.name, vector.says)
+    format!("{}\n{}\n{}\n\n", vector.name, hex(&vector.bytes), vector.says)
 }
 
-fn bytes(hex: &str) -> Result<Vec<u8>, String> {
+/// Bytes as digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn bytes(hex: &str) -> Result<Vec<u8>, String> {
     let byte = |at: usize| {
         let digits = hex.get(at..at + 2).ok_or("half a byte")?;
         u8::from_str_radix(digits, 16).map_err(|_| format!("{digits:?} is no byte"))

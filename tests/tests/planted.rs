@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use fanlight_core::planted::{Planted, plant};
+use fanlight_tests::replay::{Happened, replay, shortest};
 use fanlight_tests::run::record;
 use fanlight_tests::shrink::caught;
 use fanlight_tests::{simulation, trace};
@@ -84,6 +85,27 @@ fn is_caught(bug: Planted, by: By) {
             assert_eq!(with(None, || golden(name)), None, "without the bug");
         }
     }
+}
+
+#[test]
+fn a_failure_is_shrunk_to_a_trace_that_shows_it_again() {
+    let bug = Some(Planted::ExpiryCountsNoAttempt);
+    let (mut what, config) = (Vec::new(), simulation::config(1));
+    let failed = with(bug, || simulation::run_written(1, &mut what).map(drop));
+    assert!(failed.is_some(), "seed 1 shows the bug");
+    let long = what.len();
+    plant(bug);
+    let found = shortest(&config, what);
+    let (short, why) = found.expect("it shows without the disk, too");
+    let text = trace::written(&config, &short, &why);
+    plant(None);
+    assert!(short.len() < 16 && long > 100, "{} of {long} inputs are left", short.len());
+    let (config, again) = trace::happened(&text);
+    let inputs = |what: &[Happened]| what.len();
+    assert_eq!(inputs(&again), inputs(&short), "{text}");
+    let shown = with(bug, || replay(&config, &again));
+    assert!(shown.is_some_and(|why| why.contains("attempts never pass")), "{text}");
+    assert_eq!(with(None, || replay(&config, &again)), None, "without the bug: {text}");
 }
 
 macro_rules! planted {

@@ -17,6 +17,7 @@ mod play;
 mod process;
 mod progress;
 mod project;
+mod sim;
 mod summary;
 mod test;
 mod toolbox;
@@ -42,6 +43,9 @@ Commands for everyone:
 
 Commands for those who change Fanlight:
   setup             install everything the other commands need, and no more
+  sim [ARGS…]       run the simulation on ever new seeds: --seconds 600, --from SEED, --threads N;
+                    a failure is made short and written as a trace into target/sim (--into DIR),
+                    which --trace FILE plays again
   page              build the playground into dist/
   package           build the npm package in wasm/npm
   trunk [ARGS…]     run trunk with the project's tools; `trunk serve` rebuilds on change
@@ -64,7 +68,7 @@ fn main() -> ExitCode {
     let asks_for_help = args.first().is_some_and(|arg| arg == "--help" || arg == "-h");
     if matches!(command.as_str(), "" | "help" | "--help" | "-h")
         || (asks_for_help
-            && matches!(command.as_str(), "play" | "test" | "setup" | "page" | "package"))
+            && matches!(command.as_str(), "play" | "test" | "sim" | "setup" | "page" | "package"))
     {
         progress::print(HELP.trim_end());
         return ExitCode::SUCCESS;
@@ -90,6 +94,7 @@ fn dispatch(command: &str, args: &[String]) -> Result<ExitCode> {
         "package" => package::build(&mut Toolbox::open()?).map(done),
         "play" => play::run(&mut Toolbox::open()?, args),
         "test" => test::run(args),
+        "sim" => sim::run(&Toolbox::open()?, args),
         "trunk" => trunk::run(&mut Toolbox::open()?, args),
         "run" => run(args),
         other => Err(format!("there is no command `{other}`; see cargo xtask help")),

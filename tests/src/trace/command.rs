@@ -14,6 +14,8 @@ pub(super) enum Command<'t> {
     /// Crash, and recovery from the facts, or from a snapshot.
     Restart {
         from_snapshot: bool,
+        /// So many of the newest facts are not found.
+        lost: usize,
     },
     /// Of a connection: the verb, and its words.
     Request(ConnId, &'t str, Vec<&'t str>),
@@ -41,7 +43,10 @@ pub(super) fn parse(line: &str) -> Result<(When, Command<'_>), String> {
     let command = match words.next() {
         Some("tick") => Command::Tick,
         Some("restart") => {
-            Command::Restart { from_snapshot: words.next() == Some("from-snapshot") }
+            let how = words.next().unwrap_or_default();
+            let lost = how.strip_prefix("losing=").map_or(Ok(0), str::parse);
+            let lost = lost.map_err(|_| "how many facts are lost is a number")?;
+            Command::Restart { from_snapshot: how == "from-snapshot", lost }
         }
         Some("config") => config(words)?,
         Some(conn) => {

@@ -7,6 +7,8 @@ use super::command::{Command, When, parse};
 use super::effects::shown;
 use super::names::Names;
 use super::request;
+use crate::replay::Happened;
+use crate::shrink::caught;
 
 /// Plays every block of a trace: the same text, with the effects as they are.
 pub fn play(text: &str) -> Result<String, String> {
@@ -19,6 +21,24 @@ pub fn frames(text: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut frames = Vec::new();
     play_into(text, &mut frames)?;
     Ok(frames)
+}
+
+/// What happens in a trace, and with which configuration: as far as it can be played.
+pub fn happened(text: &str) -> (Config, Vec<Happened>) {
+    let mut player = Player::new(Config::default());
+    player.happened = Some(Vec::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "----" {
+            lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+        } else if !line.is_empty()
+            && !line.starts_with('#')
+            && caught(|| player.line(line)).is_err()
+        {
+            break;
+        }
+    }
+    (player.config, player.happened.unwrap_or_default())
 }
 
 fn play_into(text: &str, frames: &mut Vec<Vec<u8>>) -> Result<String, String> {
@@ -52,6 +72,8 @@ struct Player {
     facts: Vec<u8>,
     effects: Vec<String>,
     frames: Vec<Vec<u8>>,
+    /// Kept where somebody asks for it.
+    happened: Option<Vec<Happened>>,
 }
 
 /// What an encoder appends to nothing.
@@ -72,6 +94,7 @@ impl Player {
             facts: Vec::new(),
             effects: Vec::new(),
             frames: Vec::new(),
+            happened: None,
         }
     }
 
@@ -84,13 +107,24 @@ impl Player {
         }
         match command {
             Command::Config(seed, limits) if self.facts.is_empty() => {
+                let happened = self.happened.take();
                 *self = Player::new(Config { seed, limits: *limits });
+                self.happened = happened;
             }
             Command::Config(..) => return Err("config comes first".into()),
             Command::Open(conn, session) => self.apply(Input::Open(conn, session)),
             Command::Closed(conn) => self.apply(Input::Closed(conn)),
             Command::Tick => self.apply(Input::Tick),
-            Command::Restart { from_snapshot } => self.restart(from_snapshot)?,
+            Command::Restart { from_snapshot, lost } => {
+                self.happened.iter_mut().for_each(|all| all.push(Happened::Restart { lost }));
+                self.restart(from_snapshot, lost)?;
+            }
+            Command::Request(conn, "frame", words) => {
+                let bytes = crate::vectors::bytes(&words.concat())?;
+                let op = codec::decode_value(&bytes).ok_or("the bytes are no request")?;
+                self.tag += 1;
+                self.apply(Input::Request(conn, Request { tag: Tag(self.tag), op }));
+            }
             Command::Request(conn, verb, words) => {
                 let op = request::parse(verb, words, &self.names)?;
                 self.tag += 1;
@@ -101,6 +135,15 @@ impl Player {
     }
 
     fn apply(&mut self, input: Input<'_>) {
+        if let Some(happened) = &mut self.happened {
+            let frame = frame(|out| codec::encode_input(self.now, &input, out));
+            // It lives as long as the program: a trace that is replayed is a short one.
+            let Ok(Frame::Input(at, input)) = codec::decode(&mut &*frame.leak(), usize::MAX - 1)
+            else {
+                unreachable!("it was encoded as an input");
+            };
+            happened.push(Happened::Input(at, input));
+        }
         let (names, facts, effects) = (&mut self.names, &mut self.facts, &mut self.effects);
         let frames = &mut self.frames;
         frames.push(frame(|out| codec::encode_input(self.now, &input, out)));
@@ -140,7 +183,7 @@ impl Player {
         }
     }
 
-    fn restart(&mut self, from_snapshot: bool) -> Result<(), String> {
+    fn restart(&mut self, from_snapshot: bool, lost: usize) -> Result<(), String> {
         let mut snapshot = Vec::new();
         self.broker.snapshot(&mut snapshot);
         self.broker = Broker::new(self.config.clone(), self.now);
@@ -149,6 +192,12 @@ impl Player {
             self.broker = loaded.map_err(|error| error.to_string())?;
             return Ok(());
         }
+        let mut ends = vec![0];
+        let mut rest = &self.facts[..];
+        while codec::decode(&mut rest, usize::MAX - 1).is_ok() {
+            ends.push(self.facts.len() - rest.len());
+        }
+        self.facts.truncate(ends[ends.len().saturating_sub(lost + 1)]);
         let mut rest = &self.facts[..];
         while !rest.is_empty() {
             match codec::decode(&mut rest, usize::MAX - 1) {
