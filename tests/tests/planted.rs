@@ -139,7 +139,7 @@ planted! {
         by By::Simulation("what is read is copied once");
     an_expiry_that_counts_no_attempt: ExpiryCountsNoAttempt by By::Simulation("attempts never pass");
     a_snapshot_that_forgets_delays: SnapshotForgetsDelays
-        by By::Simulation("nothing is handed out before its delay");
+        by By::Workload("gives another");
     a_life_with_the_number_of_the_last: EpochStays by By::Trace("attempts-survive-a-restart");
     commits_that_are_not_fenced: CommitsAreNotFenced by By::Simulation("only the owner commits");
     a_poll_that_skips_a_record: PollSkipsARecord by By::Workload("a position beyond the end");
