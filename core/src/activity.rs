@@ -428,6 +428,18 @@ pub enum Activity<'a> {
         /// Above so many publishers are told to slow down.
         high: u64,
     },
+    /// A message died and is gone, or a copy of it: it could not be dead-lettered.
+    DeadLetterLost {
+        /// The queue it died in.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Its offset there.
+        offset: Offset,
+        /// Why it died.
+        reason: DeathReason,
+        /// Why it could not be dead-lettered.
+        loss: Loss,
+    },
 }
 
 /// How a transaction ended.
@@ -442,6 +454,32 @@ pub enum TransactionEnd {
     TimedOut,
     /// Another took its producer's name, and it was aborted.
     Fenced,
+}
+
+/// Why a dead message went nowhere, as in RabbitMQ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Loss {
+    /// It went round by itself: it would come to a queue again in which it had died, and no
+    /// consumer rejected it meanwhile.
+    Cycle,
+    /// There is no such dead-letter exchange.
+    NoExchange,
+    /// No binding took it.
+    Unroutable,
+    /// It became several, and the broker has no room for more than the first.
+    NoRoom,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loss::Cycle => "dropped: it had gone round by itself",
+            Loss::NoExchange => "dropped: its dead-letter exchange is not there",
+            Loss::Unroutable => "dropped: no binding took it",
+            Loss::NoRoom => "dead-lettered once only: the broker has no room for more",
+        })
+    }
 }
 
 /// Why a member is no longer in its group.
@@ -717,6 +755,9 @@ impl fmt::Display for Activity<'_> {
                 "{topic}/{partition} was compacted up to {clean}: {} gone",
                 Plural(*removed, "record")
             ),
+            Activity::DeadLetterLost { queue, offset, reason, loss } => {
+                write!(f, "{queue}@{offset} died: {reason}; {loss}")
+            }
         }
     }
 }

@@ -66,6 +66,7 @@ mod tend;
 mod topics;
 mod trace;
 mod transact;
+mod via;
 mod workgroup;
 
 use bindings::Bound;

@@ -534,6 +534,55 @@ pub enum Fact<'a> {
         #[serde(borrow)]
         name: Cow<'a, str>,
     },
+    /// A message died and is gone from its queue; it lies where its dead-letter exchange routed it,
+    /// in one step.
+    Died {
+        /// Its queue.
+        queue: QueueId,
+        /// Its offset.
+        offset: Offset,
+        /// When.
+        at: Time,
+        /// Why.
+        reason: DeathReason,
+        /// Where it lies now.
+        #[serde(borrow)]
+        to: Cow<'a, [Append]>,
+        /// The message, with this death added to its history.
+        #[serde(borrow)]
+        record: RawRecord<'a>,
+    },
+    /// By what the messages of a queue come from an offset on, until it is said otherwise.
+    CameVia {
+        /// Which queue.
+        queue: QueueId,
+        /// From this offset on.
+        from: Offset,
+        /// By what; None: straight to the queue.
+        #[serde(borrow)]
+        via: Option<Via<'a>>,
+    },
+}
+
+/// The way that a message came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via<'a> {
+    /// The exchange that it was published to.
+    #[serde(borrow)]
+    pub exchange: Cow<'a, str>,
+    /// Its routing key.
+    #[serde(borrow)]
+    pub routing_key: Cow<'a, str>,
+}
+
+impl Via<'_> {
+    /// The same with names of its own.
+    pub fn into_owned(self) -> Via<'static> {
+        Via {
+            exchange: Cow::Owned(self.exchange.into_owned()),
+            routing_key: Cow::Owned(self.routing_key.into_owned()),
+        }
+    }
 }
 
 /// In what an exchange differs from the default. New ones go to the end.

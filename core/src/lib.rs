@@ -85,6 +85,7 @@ mod assign;
 mod broker;
 mod cleaner;
 pub mod codec;
+mod death;
 mod effect;
 mod event;
 mod exchange;
@@ -113,14 +114,16 @@ mod time;
 mod timer;
 mod topic;
 mod transaction;
+mod via;
 mod view;
 mod work;
 
-pub use activity::{Activity, LeaveReason, TransactionEnd, TrimReason};
+pub use activity::{Activity, LeaveReason, Loss, TransactionEnd, TrimReason};
 pub use broker::{Broker, Config, LoadError, Violation};
+pub use death::deaths;
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Event, Fetched, OffsetChange};
-pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Written};
+pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     ProducerEpoch, ProducerId, QueueId, Tag, TopicId,

@@ -303,7 +303,7 @@ impl<'a> QueuePolicy<'a> {
 
     /// Whether messages that die here go anywhere.
     pub(crate) fn has_dead_letter(&self) -> bool {
-        self.dead_letter.is_some()
+        self.dead_letter.is_some() || self.dead_letter_exchange.is_some()
     }
 
     /// Whether the queue may be deleted without anybody asking for it.

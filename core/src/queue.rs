@@ -14,6 +14,7 @@ use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
 use crate::topic::Topic;
+use crate::via::Ways;
 use crate::work::{Arrival, Clock, Work};
 
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Queue {
     pub(crate) made_at: Time,
     source: Source,
     pub(crate) work: Work,
+    pub(crate) ways: Ways,
     /// Whether its policy is another than it was made with.
     pub(crate) altered: bool,
     /// All of its consumers. Volatile.
@@ -81,6 +83,7 @@ impl Queue {
             made_at,
             source: Source::Own(Log::default()),
             work: Work::default(),
+            ways: Ways::default(),
             altered: false,
             all: Set::default(),
             consumers: VecDeque::new(),

@@ -491,7 +491,9 @@ pub enum DeathReason {
     MaxLength,
 }
 
-/// A message's death in a queue: what AMQP brokers write into `x-death`.
+/// A message's death in a queue: what AMQP brokers write into `x-death`. If it died there for the
+/// same reason more than once, and no client redrove it meanwhile, this is all of them; `offset`, `at`, `appended_at` and `attempts`
+/// are of the newest. RabbitMQ lists the newest death first, here it is the last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Death {
@@ -507,4 +509,17 @@ pub struct Death {
     pub appended_at: Time,
     /// Its attempts there, oldest first: the newest sixteen.
     pub attempts: Vec<Attempt>,
+    /// How often it died in this queue for this reason.
+    pub count: u64,
+    /// When it did so first.
+    pub first_at: Time,
+    /// The exchange by which it had come then; empty: the default exchange, or straight.
+    pub exchange: String,
+    /// Its routing key then; the queue's name if it came straight.
+    pub routing_key: String,
+    /// The time to live that it had brought, which was taken from it so that it does not die of it
+    /// again (RabbitMQ's `original-expiration`).
+    pub ttl: Option<Span>,
+    /// Whether a client redrove it after this death.
+    pub redriven: bool,
 }

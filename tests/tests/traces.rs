@@ -160,6 +160,9 @@ traces! {
     a_protocol_that_is_not_spoken_is_closed
     attempts_survive_a_restart
     offsets_survive_a_restart
+    a_death_says_how_often_and_how_it_came
+    dead_letters_go_through_an_exchange
+    a_dead_letter_that_goes_round_by_itself_is_dropped
     a_headers_exchange_sends_each_record_its_own_way
     what_no_binding_takes_comes_back_or_is_dropped
     an_alternate_exchange_takes_what_no_binding_takes

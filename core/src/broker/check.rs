@@ -56,6 +56,7 @@ impl Broker {
         self.check_bindings()?;
         self.check_transactions()?;
         self.check_pressure()?;
+        self.check_ways()?;
         self.check_totals()
     }
 

@@ -60,6 +60,10 @@ impl Broker {
             | Fact::Redriven { queue, offset, at, to, to_offset, record } => {
                 self.moved((queue, offset), at, (to, to_offset), &record)?;
             }
+            Fact::Died { queue, offset, at, to, record, reason: _ } => {
+                self.died((queue, offset), at, to, &record)?;
+            }
+            Fact::CameVia { queue, from, via } => self.came_via(queue, from, via)?,
             Fact::GroupCreated { id, name } => {
                 let name = name.into_owned();
                 let is_new = !self.group_names.contains_key(&name) && id >= self.next_group;

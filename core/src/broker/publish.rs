@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::produce::Ordered;
 use super::room::Arriving;
 use super::route::{Part, Route, Routed};
+use super::via::way;
 use super::{Broker, Refused, span_within};
 use crate::activity::Activity;
 use crate::effect::Sink;
@@ -85,6 +86,8 @@ impl Broker {
             let appends = appends.collect();
             self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
         }
+        let places = batches.iter().flat_map(|batch| batch.appends.iter());
+        self.come_via(places, way(to), out);
         match numbered {
             None if batches.is_empty() => {}
             None => self.record_published(&batches, out),
@@ -313,7 +316,11 @@ impl Broker {
     }
 
     /// Decides where the batch will lie: as a whole, and in parts where its keys spread.
-    fn place(&mut self, route: &Route, records: &Records<'static>) -> Vec<Stored<'static>> {
+    pub(super) fn place(
+        &mut self,
+        route: &Route,
+        records: &Records<'static>,
+    ) -> Vec<Stored<'static>> {
         let mut whole: Vec<Append> = Vec::with_capacity(route.queues.len() + route.topics.len());
         whole.extend(
             route

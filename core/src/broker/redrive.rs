@@ -3,13 +3,14 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::deadletter::deaths;
+use super::deadletter::with_deaths;
 use super::{Broker, Refused, counted, within};
 use crate::activity::Activity;
+use crate::death::deaths;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::fact::Fact;
-use crate::id::{ConnId, Offset, QueueId, Tag};
+use crate::id::{Append, ConnId, Offset, Place, QueueId, Tag};
 use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
 use crate::record::{Options, RawRecord, Record};
 use crate::refusal::Code;
@@ -115,17 +116,19 @@ impl Broker {
             )));
         }
         let to_offset = target.work.end();
-        let new_body = body.unwrap_or(record.body);
         // It has waited as long as it was to wait.
         let options = Options { delay: None, ..record.options };
-        let headers = record.headers.iter();
-        let record = RawRecord::encode(record.key, headers, record.timestamp, &options, new_body)
-            .expect("a record that is held can be encoded again");
+        let mut deaths = deaths(&record);
+        if let Some(newest) = deaths.last_mut() {
+            newest.redriven = true;
+        }
+        let record = with_deaths(&record, &deaths, &options, body.unwrap_or(record.body));
         if body.is_some() {
             // One that only moves takes no more room than before.
             self.check_record(record.as_bytes().len())?;
             self.check_bytes(record.as_bytes().len() as u64)?;
         }
+        self.come_via(&[Append { place: Place::Queue(to), base: to_offset }], None, out);
         let at = self.now;
         self.record(Fact::Redriven { queue: id, offset, at, to, to_offset, record }, out);
         self.note(out, || Activity::Redriven {

@@ -8,7 +8,7 @@ use super::{Broker, Refused, counted, shown};
 use crate::exchange::Leads;
 use crate::id::{QueueId, TopicId};
 use crate::limits::{EXCHANGE_HOPS_MAX, PARTS_LOOKED_AT_MAX};
-use crate::record::{Batch, Headers, Records};
+use crate::record::{Batch, Headers, RawRecord, Records};
 use crate::refusal::Code;
 use crate::request::{ExchangeKind, Target, Unroutable};
 use crate::set::Set;
@@ -122,6 +122,27 @@ impl Broker {
             }
         }
         Ok(Routed::whole(route, records))
+    }
+
+    /// Where a dead letter goes; None if there is no such exchange. It passes as many exchanges as
+    /// a publish may, and no more.
+    pub(super) fn route_dead(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        record: &RawRecord<'_>,
+    ) -> Option<Route> {
+        let mut route = Route::default();
+        if exchange.is_empty() {
+            route.queues.extend(self.queue_names.get(routing_key).copied());
+        } else if self.exchanges.contains_key(exchange) {
+            let headers = Some(record.record().headers);
+            // What was reached before there were too many exchanges counts.
+            let _too_many = self.walk(exchange, routing_key, headers, &mut route);
+        } else {
+            return None;
+        }
+        Some(route)
     }
 
     /// Follows bindings through exchanges, each exchange once, so that a loop ends. An exchange

@@ -86,7 +86,7 @@ impl Broker {
         let named = self.named(conn, leases)?;
         for LeaseId { queue, offset, .. } in &named.held {
             let (queue, offset) = (*queue, *offset);
-            if self.queues[&queue].policy.dead_letter.is_some() {
+            if self.queues[&queue].policy.has_dead_letter() {
                 let end = Some(AttemptEnd::Rejected);
                 self.die(queue, offset, DeathReason::Rejected, end, out);
             } else {

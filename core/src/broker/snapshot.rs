@@ -111,6 +111,7 @@ impl Broker {
             put(Fact::Rebalanced { group: group.id, generation: group.generation });
             put_commits(group, &mut put);
         }
+        self.put_ways(&mut put);
         self.put_producers(&mut put);
         // After what is open and aborted: workers pass over that.
         for (name, group) in &self.work_groups {

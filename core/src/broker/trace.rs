@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use super::Broker;
 use crate::fact::Fact;
 use crate::group::Partition;
-use crate::id::{ConnId, GroupId, Offset, Place, QueueId};
+use crate::id::{Append, ConnId, GroupId, Offset, Place, QueueId};
 use crate::journey::{Covered, Did, Via};
 use crate::request::{Op, Target};
 
@@ -85,6 +85,12 @@ impl Broker {
                 let (to, to_offset) = (Place::Queue(*to), *to_offset);
                 let did = Did::DeadLettered { reason: *reason, to, to_offset };
                 self.journeys.note(at, Place::Queue(*queue), Covered::one(*offset), did);
+            }
+            Fact::Died { queue, offset, reason, to, .. } => {
+                for Append { place, base } in to.iter() {
+                    let did = Did::DeadLettered { reason: *reason, to: *place, to_offset: *base };
+                    self.journeys.note(at, Place::Queue(*queue), Covered::one(*offset), did);
+                }
             }
             Fact::Redriven { queue, offset, to, to_offset, .. } => {
                 let did = Did::Redriven { to: Place::Queue(*to), to_offset: *to_offset };

@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use fanlight_core::{Death, Record, codec};
+use fanlight_core::{Death, Record};
 
 /// The header in which the broker keeps a message's deaths, in the codec's format.
 const DEATHS: &str = "x-death";
@@ -131,7 +131,7 @@ pub(crate) fn headers<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str,
 
 /// What the broker remembers in a message of its deaths.
 pub(crate) fn deaths(record: &Record<'_>) -> Vec<Death> {
-    record.headers.find(DEATHS).and_then(codec::decode_value).unwrap_or_default()
+    fanlight_core::deaths(record)
 }
 
 struct HeaderMap<'r, 'a>(&'r Record<'a>);

@@ -235,7 +235,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         Fact::RunsSettled { runs, .. } => {
             metrics.messages_settled.add(runs.iter().map(|(_, count)| count).sum());
         }
-        Fact::DeadLettered { .. } => metrics.messages_dead_lettered.add(1),
+        Fact::DeadLettered { .. } | Fact::Died { .. } => metrics.messages_dead_lettered.add(1),
         Fact::Started { .. }
         | Fact::ExchangeDeclared { .. }
         | Fact::ExchangeDeleted { .. }
@@ -245,6 +245,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::WorkGroupDeleted { .. }
         | Fact::KeptGone { .. }
         | Fact::UnboundByHeaders { .. }
+        | Fact::CameVia { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }

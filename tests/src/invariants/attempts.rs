@@ -26,7 +26,9 @@ impl Attempts {
             if *failed >= self.deliveries_max[queue] {
                 return Err(format!("{queue}@{offset} failed {failed} times and lives"));
             }
-        } else if let Fact::DeadLettered { queue, offset, reason, .. } = fact {
+        } else if let Fact::DeadLettered { queue, offset, reason, .. }
+        | Fact::Died { queue, offset, reason, .. } = fact
+        {
             let attempts = self.failed.get(&(*queue, *offset)).copied().unwrap_or_default() + 1;
             let max = self.deliveries_max[queue];
             if *reason == DeathReason::DeliveriesExhausted && attempts != max {

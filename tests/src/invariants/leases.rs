@@ -23,7 +23,8 @@ impl Leases {
             };
             self.held.retain(|(q, offset), _| q != queue || !settled(offset));
         } else if let Fact::AttemptEnded { queue, offset, .. }
-        | Fact::DeadLettered { queue, offset, .. } = fact
+        | Fact::DeadLettered { queue, offset, .. }
+        | Fact::Died { queue, offset, .. } = fact
         {
             self.held.remove(&(*queue, *offset));
         }

@@ -45,6 +45,11 @@ impl Ledger {
             for (start, count) in runs.iter() {
                 (start.0..start.0 + count).try_for_each(|gone| self.gone(*queue, Offset(gone)))?;
             }
+        } else if let Fact::Died { queue, offset, to, record, .. } = fact {
+            self.gone(*queue, *offset)?;
+            for Append { place, base } in to.iter() {
+                self.append(*place, *base, [record.record().body.to_vec()].into_iter())?;
+            }
         } else if let Fact::DeadLettered { queue, offset, to, to_offset, record, .. }
         | Fact::Redriven { queue, offset, to, to_offset, record, .. } = fact
         {

@@ -1,7 +1,7 @@
 //! Effects as lines: compact, and with everything that matters in them.
 
 use fanlight_core::{
-    Assignment, Attempt, BindingView, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
+    Assignment, Attempt, BindingView, Death, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
     GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
     Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored, StoredCommit, Time,
     View, WantedHeader, WorkGroupView,
@@ -89,6 +89,21 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             names.queue(*to),
             shown_record(&record.record())
         ),
+        Fact::Died { queue, offset, reason, to, record, at: _ } => format!(
+            "died {}@{offset} -> {} {reason:?}: {}",
+            names.queue(*queue),
+            names.appends(to),
+            shown_record(&record.record())
+        ),
+        Fact::CameVia { queue, from, via } => match via {
+            Some(via) => format!(
+                "came-via {}@{from} {} key={:?}",
+                names.queue(*queue),
+                via.exchange,
+                via.routing_key
+            ),
+            None => format!("came-via {}@{from} nothing", names.queue(*queue)),
+        },
         Fact::Redriven { queue, offset, to, to_offset, record, at: _ } => format!(
             "redriven {}@{offset} -> {}@{to_offset}: {}",
             names.queue(*queue),
@@ -451,14 +466,7 @@ fn shown_message(message: &MessageView<'_>) -> Vec<String> {
     )];
     lines.extend(message.attempts.iter().map(shown_attempt));
     for death in &message.deaths {
-        lines.push(format!(
-            "  died in {}@{} at {} {:?}, where it came at {}",
-            death.queue,
-            death.offset,
-            time(death.at),
-            death.reason,
-            time(death.appended_at)
-        ));
+        lines.push(shown_death(death));
         lines.extend(death.attempts.iter().map(|attempt| format!("  {}", shown_attempt(attempt))));
     }
     lines
@@ -495,6 +503,30 @@ fn shown_producer(producer: &ProducerView) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn shown_death(death: &Death) -> String {
+    let mut shown = format!(
+        "  died in {}@{} at {} {:?}, where it came at {}",
+        death.queue,
+        death.offset,
+        time(death.at),
+        death.reason,
+        time(death.appended_at)
+    );
+    if !death.exchange.is_empty() {
+        shown += &format!(" by {} with key {:?}", death.exchange, death.routing_key);
+    }
+    if death.count > 1 {
+        shown += &format!(", {} times since {}", death.count, time(death.first_at));
+    }
+    if let Some(ttl) = death.ttl {
+        shown += &format!(", ttl={}", shown_span(ttl));
+    }
+    if death.redriven {
+        shown += ", then redriven";
+    }
+    shown
 }
 
 fn shown_attempt(attempt: &Attempt) -> String {

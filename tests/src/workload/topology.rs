@@ -150,7 +150,13 @@ impl Workload {
             return policy;
         }
         policy.visibility = *self.dice.pick(&[Span::from_millis(100), Span::from_secs(1)]);
-        if self.dice.percent(70) {
+        if self.dice.percent(30) {
+            let exchange = *self.dice.pick(&["", "fanout", "headers", "topic", "nowhere"]);
+            policy.dead_letter_exchange = Some(exchange.into());
+            let key = *self.dice.pick(&[None, None, Some("dead"), Some("orders"), Some("a")]);
+            policy.dead_letter_key = key.map(Cow::from);
+            policy.deliveries_max = *self.dice.pick(&[None, Some(1), Some(2)]);
+        } else if self.dice.percent(70) {
             policy.dead_letter = Some("dead".into());
             policy.deliveries_max = *self.dice.pick(&[None, Some(1), Some(2), Some(3)]);
         }

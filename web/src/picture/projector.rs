@@ -318,6 +318,7 @@ impl Projector {
             | Activity::Acked { .. }
             | Activity::DeadLettered { .. }
             | Activity::Dropped { .. }
+            | Activity::DeadLetterLost { .. }
             | Activity::Redriven { .. } => self.hear_of_queue(at, activity),
             Activity::Appended { .. }
             | Activity::MemberJoined { .. }

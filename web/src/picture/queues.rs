@@ -125,12 +125,11 @@ impl Projector {
             let (from, to_message) = (in_queue(queue, *offset), in_queue(to, *to_offset));
             self.died(at, (queue, &from), (to, &to_message), *attempts, *reason);
         } else if let Activity::Dropped { queue, offset, reason } = activity {
-            let why = match reason {
-                DeathReason::Expired => Loss::Expired,
-                DeathReason::MaxLength => Loss::Overflowed,
-                DeathReason::Rejected | DeathReason::DeliveriesExhausted => Loss::Rejected,
-            };
-            self.vanished(at, queue, &in_queue(queue, *offset), why);
+            self.vanished(at, queue, &in_queue(queue, *offset), loss_of(*reason));
+        } else if let Activity::DeadLetterLost { queue, offset, reason, loss } = activity {
+            if *loss != fanlight_core::Loss::NoRoom {
+                self.vanished(at, queue, &in_queue(queue, *offset), loss_of(*reason));
+            }
         } else if let Activity::Purged { queue, base, count } = activity {
             for offset in base.0..base.0 + count {
                 self.vanished(at, queue, &in_queue(queue, Offset(offset)), Loss::Purged);
@@ -443,5 +442,14 @@ fn because(end: AttemptEnd, name: &Name) -> String {
         AttemptEnd::Nacked => format!("{name} gave it back"),
         AttemptEnd::Rejected => format!("{name} rejected it"),
         AttemptEnd::Disconnected => format!("{name}'s connection closed while it held it"),
+    }
+}
+
+/// How a message is lost that died and went nowhere.
+fn loss_of(reason: DeathReason) -> Loss {
+    match reason {
+        DeathReason::Expired => Loss::Expired,
+        DeathReason::MaxLength => Loss::Overflowed,
+        DeathReason::Rejected | DeathReason::DeliveriesExhausted => Loss::Rejected,
     }
 }
