@@ -186,6 +186,7 @@ traces! {
     offsets_are_committed_in_a_transaction
     readers_of_what_is_committed
     a_zombie_may_still_commit
+    work_groups_see_what_is_committed
 }
 
 #[test]

@@ -36,16 +36,17 @@ impl Broker {
                  declare it with keep"
             )));
         };
-        let from = resolve(log, from, Isolation::Uncommitted)?;
+        let from = resolve(log, from, Isolation::Committed)?;
         let most = self.config.limits.batch_bytes_max;
         let ask = Ask {
             from,
             records_max,
             bytes_max: bytes_max.unwrap_or(most).min(most) as usize,
             bytes_min: 0,
-            isolation: Isolation::Uncommitted,
+            // What a transaction did not commit was never in the queue.
+            isolation: Isolation::Committed,
         };
-        let (start, end) = (log.start(), log.end());
+        let (start, end, stable_end) = (log.start(), log.end(), log.stable_end());
         let batch = log.read(ask).map(|run| Fetched {
             topic: queue.name.as_str().into(),
             partition: 0,
@@ -55,7 +56,7 @@ impl Broker {
             appended_at: run.appended_at,
             records: run.records,
         });
-        self.tell(conn, Event::ReadDone { tag, start, end, stable_end: end, batch }, out);
+        self.tell(conn, Event::ReadDone { tag, start, end, stable_end, batch }, out);
         Ok(())
     }
 

@@ -269,7 +269,7 @@ impl Broker {
     fn is_shared(&self, place: Place) -> bool {
         match place {
             Place::Partition(..) => true,
-            Place::Queue(_) => false,
+            Place::Queue(id) => self.queues.get(&id).is_some_and(|q| q.policy.keep.is_some()),
         }
     }
 
@@ -363,16 +363,19 @@ impl Broker {
         Ok(())
     }
 
-    /// What aborted transactions wrote into the logs of topics, in facts of a bounded size.
+    /// What aborted transactions wrote into logs that are read again, in facts of a bounded size.
     pub(super) fn put_aborted(&self, put: &mut impl FnMut(Fact<'_>)) {
-        for topic in self.topics.values() {
-            for (log, partition) in topic.partitions.iter().zip(0..) {
-                let place = Place::Partition(topic.id, partition);
-                let hidden = log.hidden().map(|(base, count)| Written { place, base, count });
-                let hidden: Vec<_> = hidden.collect();
-                for written in hidden.chunks(WRITTEN_PER_FACT_MAX) {
-                    put(Fact::Aborted { written: Cow::Borrowed(written) });
-                }
+        let of_topics = self.topics.values().flat_map(|topic| {
+            let logs = topic.partitions.iter().zip(0..);
+            logs.map(|(log, partition)| (Place::Partition(topic.id, partition), log))
+        });
+        let of_queues = self.queues.values();
+        let of_queues = of_queues.filter_map(|q| Some((Place::Queue(q.id), q.own_log()?)));
+        for (place, log) in of_topics.chain(of_queues) {
+            let hidden = log.hidden().map(|(base, count)| Written { place, base, count });
+            let hidden: Vec<_> = hidden.collect();
+            for written in hidden.chunks(WRITTEN_PER_FACT_MAX) {
+                put(Fact::Aborted { written: Cow::Borrowed(written) });
             }
         }
     }
