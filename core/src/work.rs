@@ -306,15 +306,21 @@ impl Work {
 
     /// The slot of a message that is not settled; made if it was not touched yet.
     fn slot_mut(&mut self, offset: Offset) -> &mut Slot {
+        let at = self.reach(offset);
+        self.slot_at(at, offset)
+    }
+
+    /// Where the block of an offset is; made if it was not needed yet.
+    fn reach(&mut self, offset: Offset) -> usize {
         let number = offset.0 / BLOCK;
-        let at = match self.find(number) {
-            Ok(at) => at,
-            Err(at) => {
-                let block = self.block(number);
-                self.blocks.insert(at, block);
-                at
-            }
-        };
+        self.find(number).unwrap_or_else(|at| {
+            let block = self.block(number);
+            self.blocks.insert(at, block);
+            at
+        })
+    }
+
+    fn slot_at(&mut self, at: usize, offset: Offset) -> &mut Slot {
         &mut self.blocks[at].slots[(offset.0 % BLOCK) as usize]
     }
 
@@ -412,7 +418,12 @@ impl Work {
 
     /// Takes a message out of the count of what it was doing; its timer stops.
     fn leave(&mut self, offset: Offset, clock: &mut Clock<'_>) -> State {
-        let slot = self.slot_mut(offset);
+        let at = self.reach(offset);
+        self.leave_at(at, offset, clock)
+    }
+
+    fn leave_at(&mut self, at: usize, offset: Offset, clock: &mut Clock<'_>) -> State {
+        let slot = self.slot_at(at, offset);
         let (state, priority) = (slot.state, slot.priority);
         let timer = core::mem::replace(&mut slot.timer, TimerId::NONE);
         if !planted(Planted::TimersAreNotStopped) {
@@ -439,14 +450,13 @@ impl Work {
         until: Time,
         clock: &mut Clock<'_>,
     ) -> Option<(Offset, &Slot)> {
-        let level = self.levels.iter_mut().find(|level| level.ready.len() > 0)?;
-        let offset = Offset(level.ready.first()?);
+        let level = self.levels.iter().position(|level| level.ready.len() > 0)?;
+        let offset = Offset(self.levels[level].ready.first()?);
         // The slot is made while the runs still tell that the message is ready.
-        self.slot_mut(offset);
-        let level = self.levels.iter_mut().find(|level| level.ready.len() > 0)?;
-        level.ready.take_first();
+        let at = self.reach(offset);
+        self.levels[level].ready.take_first();
         self.leased += 1;
-        let slot = self.slot_mut(offset);
+        let slot = self.slot_at(at, offset);
         clock.timers.stop(slot.timer);
         slot.state = State::Leased(holder);
         slot.until = until;
@@ -514,25 +524,30 @@ impl Work {
         self.enter(offset, clock);
     }
 
-    /// Settles a message; what it was doing.
-    pub(crate) fn settle(&mut self, offset: Offset, clock: &mut Clock<'_>) -> State {
+    /// Settles a message; what it was doing. None if it was settled, or is not there yet.
+    pub(crate) fn settle(&mut self, offset: Offset, clock: &mut Clock<'_>) -> Option<State> {
+        if offset.0 >= self.end {
+            return None;
+        }
         let Ok(at) = self.find(offset.0 / BLOCK) else {
             let removed = self.level(0).remove(offset.0, offset.0 + 1);
-            assert!(removed == 1, "a message is settled once");
-            return State::Ready;
+            return (removed == 1).then_some(State::Ready);
         };
-        let state = self.leave(offset, clock);
+        if self.slot_at(at, offset).state == State::Settled {
+            return None;
+        }
+        let state = self.leave_at(at, offset, clock);
         if !self.history.is_empty() {
             self.history.remove(&offset.0);
         }
         self.slot_settled(at, offset);
-        if let Some(next) = self.lanes.leave(offset.0).map(Offset) {
-            if self.state(next) == State::Blocked {
-                self.leave(next, clock);
-                self.enter(next, clock);
-            }
+        if let Some(next) = self.lanes.leave(offset.0).map(Offset)
+            && self.state(next) == State::Blocked
+        {
+            self.leave(next, clock);
+            self.enter(next, clock);
         }
-        state
+        Some(state)
     }
 
     fn slot_settled(&mut self, at: usize, offset: Offset) {
@@ -564,8 +579,7 @@ impl Work {
                 self.level(0).remove(from, to);
             } else {
                 for offset in (from..to).map(Offset) {
-                    if self.is_unsettled(offset) {
-                        let state = self.settle(offset, clock);
+                    if let Some(state) = self.settle(offset, clock) {
                         each(offset, state);
                     }
                 }

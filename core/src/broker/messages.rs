@@ -92,10 +92,10 @@ impl Broker {
         let before = queue.own_bytes();
         let mut states = Vec::with_capacity(offsets.len());
         for offset in offsets {
-            if !queue.work.is_unsettled(*offset) {
+            let Some(state) = queue.work.settle(*offset, &mut clock) else {
                 return Err(broken(&format!("message {offset} of queue {id}")));
-            }
-            states.push((*offset, queue.work.settle(*offset, &mut clock)));
+            };
+            states.push((*offset, state));
             if let Some(log) = queue.emptying_log_mut() {
                 log.release(*offset);
             }

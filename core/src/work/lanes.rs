@@ -47,6 +47,9 @@ impl Lanes {
 
     /// Takes a settled message out of its lane; the one that now may go, if it waited for it.
     pub(crate) fn leave(&mut self, offset: u64) -> Option<u64> {
+        if self.of.is_empty() {
+            return None;
+        }
         let number = self.of.remove(&offset)?;
         let lane = &mut self.lanes[number as usize];
         if lane.messages.front() != Some(&offset) {
