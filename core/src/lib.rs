@@ -68,11 +68,12 @@
 //!
 //! | the model | |
 //! |---|---|
-//! | `log` | records with dense offsets, held as the batches they came in |
+//! | `log` | records with rising offsets, held as the batches they came in; gaps where some went |
+//! | `cleaner` | which records of a compacted partition are the newest of their key |
 //! | `work` | which messages of a log are ready, leased, delayed: one by one |
 //! | `queue` `topic` `group` `exchange` | what is made of these |
 //! | `producer` `transaction` | who numbers what is published, and what is decided at once |
-//! | `policy` | how a queue treats its messages |
+//! | `policy` | how a queue treats its messages, and a topic keeps its records |
 //! | `assign` | which member of a group should read which partition |
 //! | `broker` and its modules | the handlers: each decides, and announces facts; `evolve` makes them true |
 //! | `timer` | the wheel that holds everything that is due later |

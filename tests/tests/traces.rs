@@ -56,6 +56,7 @@ macro_rules! traces {
 }
 
 traces! {
+    a_work_group_loses_what_its_topic_lets_go
     old_records_go_by_time
     a_partition_keeps_so_many_bytes
     compaction_keeps_the_newest_of_each_key
