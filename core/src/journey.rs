@@ -177,8 +177,16 @@ impl Journeys {
 
     /// The steps of a message, oldest first, each with where it then lay: those before it came
     /// here, and those after it left. The newest of them if there are very many.
-    pub(crate) fn of(&self, place: Place, offset: Offset) -> Vec<(Offset, &Step)> {
+    ///
+    /// `also` are other places at which the same message lies: work groups share a topic's log.
+    pub(crate) fn of(
+        &self,
+        place: Place,
+        offset: Offset,
+        also: impl IntoIterator<Item = Place>,
+    ) -> Vec<(Offset, &Step)> {
         let mut lay = alloc::vec![self.origin(place, offset)];
+        lay.extend(also.into_iter().take(JOURNEY_HOPS_MAX).map(|place| (place, offset)));
         let mut found = VecDeque::new();
         for step in &self.steps {
             let covered = lay.iter().find(|(p, o)| step.place == *p && step.run.covers(*o));
@@ -189,7 +197,7 @@ impl Journeys {
             found.push_back((offset, step));
             // It may go on in several queues, if the exchange for dead letters says so.
             if let Some(to) = step.did.moved_to()
-                && lay.len() < JOURNEY_HOPS_MAX
+                && lay.len() < 2 * JOURNEY_HOPS_MAX
                 && !lay.contains(&to)
             {
                 lay.push(to);
@@ -220,7 +228,11 @@ mod tests {
     const DEAD: Place = Place::Queue(QueueId(2));
 
     fn steps(journeys: &Journeys, place: Place, offset: u64) -> Vec<Did> {
-        journeys.of(place, Offset(offset)).into_iter().map(|(_, step)| step.did.clone()).collect()
+        journeys
+            .of(place, Offset(offset), [])
+            .into_iter()
+            .map(|(_, step)| step.did.clone())
+            .collect()
     }
 
     #[test]
@@ -268,10 +280,10 @@ mod tests {
         for at in 0..5 {
             journeys.note(Time(at), JOBS, Covered::one(Offset(0)), Did::Due);
         }
-        let times: Vec<_> = journeys.of(JOBS, Offset(0)).iter().map(|(_, s)| s.at.0).collect();
+        let times: Vec<_> = journeys.of(JOBS, Offset(0), []).iter().map(|(_, s)| s.at.0).collect();
         assert_eq!((times, journeys.forgotten()), (alloc::vec![3, 4], 3));
         let mut off = Journeys::new(0);
         off.note(Time(0), JOBS, Covered::one(Offset(0)), Did::Due);
-        assert!(!off.on() && off.of(JOBS, Offset(0)).is_empty());
+        assert!(!off.on() && off.of(JOBS, Offset(0), []).is_empty());
     }
 }

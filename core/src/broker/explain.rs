@@ -160,13 +160,31 @@ impl Broker {
                 "this broker keeps no journeys: its limit journey_steps_max is 0; raise it",
             ));
         }
-        let steps = self.journeys.of(place, offset).into_iter().map(|(offset, step)| JourneyStep {
-            at: step.at,
-            place: self.place_name(step.place),
-            offset,
-            what: self.happened(step),
-        });
+        let also = self.shares(place);
+        let steps =
+            self.journeys.of(place, offset, also).into_iter().map(|(offset, step)| JourneyStep {
+                at: step.at,
+                place: self.place_name(step.place),
+                offset,
+                what: self.happened(step),
+            });
         Ok(JourneyView { steps: steps.collect(), forgotten: self.journeys.forgotten() })
+    }
+
+    /// Where the messages of a place lie, too: in the partition that a work group works on, and with
+    /// the work groups that work on a partition.
+    fn shares(&self, place: Place) -> Vec<Place> {
+        match place {
+            Place::Queue(id) => {
+                let of = self.queues.get(&id).and_then(|queue| queue.partition());
+                of.map(|(topic, partition)| Place::Partition(topic, partition))
+                    .into_iter()
+                    .collect()
+            }
+            Place::Partition(topic, partition) => {
+                self.parts_on(topic, partition).iter().map(Place::Queue).collect()
+            }
+        }
     }
 
     fn happened(&self, step: &Step) -> Happened {
