@@ -358,7 +358,11 @@ impl Broker {
     /// Only in snapshots: what aborted transactions wrote.
     pub(super) fn aborted(&mut self, written: &[Written]) -> Evolved {
         for Written { place, base, count } in written {
-            self.log(*place)?.hide(*base, *count);
+            let log = self.log(*place)?;
+            if base.0.checked_add(*count).is_none_or(|end| end > log.end().0) {
+                return Err(broken(&format!("{count} records at {base} of {place}")));
+            }
+            log.hide(*base, *count);
         }
         Ok(())
     }

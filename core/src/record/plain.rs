@@ -184,8 +184,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
         }
         let mut batch = Batch::new();
         for record in &plain {
-            record.encode(&mut batch.records).map_err(D::Error::custom)?;
-            batch.ends.push(batch.records.len() as u32);
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes).map_err(D::Error::custom)?;
+            batch.push_raw(&bytes);
         }
         Ok(batch.finish().expect("there is at least one record"))
     }
