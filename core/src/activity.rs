@@ -440,6 +440,38 @@ pub enum Activity<'a> {
         /// Why it could not be dead-lettered.
         loss: Loss,
     },
+    /// A member was told to give up a partition, for another member.
+    PartitionRevoked {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The group's generation.
+        generation: Generation,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// Who gives it up.
+        member: MemberId,
+        /// Who gets it then.
+        to: MemberId,
+    },
+    /// A static member came back under another number, to what it had.
+    MemberReturned {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The name under which it comes back.
+        #[serde(borrow)]
+        instance: Cow<'a, str>,
+        /// Its number now.
+        member: MemberId,
+        /// Its number before.
+        before: MemberId,
+        /// Its connection.
+        conn: ConnId,
+    },
 }
 
 /// How a transaction ended.
@@ -494,6 +526,10 @@ pub enum LeaveReason {
     SessionTimeout,
     /// Its topic was deleted.
     TopicDeleted,
+    /// It took longer than its rebalance timeout.
+    RebalanceTimeout,
+    /// Another joined under its instance's name.
+    InstanceFenced,
 }
 
 /// Why a partition starts later.
@@ -574,6 +610,8 @@ impl fmt::Display for LeaveReason {
             LeaveReason::Disconnected => "its connection closed",
             LeaveReason::SessionTimeout => "it was silent for its session timeout",
             LeaveReason::TopicDeleted => "its topic was deleted",
+            LeaveReason::RebalanceTimeout => "it took longer than its rebalance timeout",
+            LeaveReason::InstanceFenced => "another joined under its instance's name",
         })
     }
 }
@@ -726,6 +764,17 @@ impl fmt::Display for Activity<'_> {
                     Plural(u64::from(*count), "message")
                 )
             }
+            Activity::PartitionRevoked { group, generation, topic, partition, member, to } => {
+                write!(
+                    f,
+                    "{member} of {group} is to give up {topic}/{partition} for {to}, generation \
+                     {generation}"
+                )
+            }
+            Activity::MemberReturned { group, instance, member, before, conn } => write!(
+                f,
+                "{instance} is back in group {group} as {member} ({conn}), in the place of {before}"
+            ),
             Activity::OffsetDeleted { group, topic, partition, from } => {
                 write!(
                     f,

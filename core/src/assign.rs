@@ -39,7 +39,9 @@ pub(crate) fn share(
     match assignor {
         Assignor::Range => range(&members, topics, &readers),
         Assignor::RoundRobin => round_robin(&members, topics, &readers),
-        Assignor::Sticky => Sticky::new(&members, topics, readers, before).share(),
+        Assignor::Sticky | Assignor::CooperativeSticky => {
+            Sticky::new(&members, topics, readers, before).share()
+        }
     }
 }
 

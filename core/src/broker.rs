@@ -55,6 +55,7 @@ mod pending;
 mod pressure;
 mod produce;
 mod publish;
+mod rebalance;
 mod redrive;
 mod retention;
 mod room;
@@ -70,6 +71,8 @@ mod via;
 mod workgroup;
 
 use bindings::Bound;
+use membership::Joining;
+
 pub use check::Violation;
 pub use snapshot::LoadError;
 
@@ -160,6 +163,8 @@ struct Conn {
     client: String,
     consumers: Set<ConsumerId>,
     members: Set<MemberId>,
+    /// Members it had that were fenced because another took their instance's name; the newest.
+    fenced: Set<MemberId>,
     waits: Set<u64>,
     /// Queues that are its alone.
     exclusive: Set<QueueId>,
@@ -512,11 +517,20 @@ impl Broker {
             Op::Read { topic, partition, from, budget } => {
                 return self.read(conn, tag, (&topic, partition), from, budget, out);
             }
-            Op::Join { group, topics, assignor, start, session_timeout } => {
-                let asked = (assignor, start, session_timeout);
-                return self.join(conn, tag, &group, &topics, asked, out);
+            Op::Join {
+                group,
+                topics,
+                assignor,
+                start,
+                session_timeout,
+                instance,
+                rebalance_timeout,
+            } => {
+                let timeouts = (session_timeout, rebalance_timeout);
+                let asked = Joining { assignor, start, timeouts, instance: instance.as_deref() };
+                return self.join((conn, tag), &group, &topics, asked, out);
             }
-            Op::Heartbeat { member } => self.heartbeat(conn, member)?,
+            Op::Heartbeat { member, generation } => self.heartbeat(conn, member, generation)?,
             Op::Leave { member } => self.leave(conn, member, out)?,
             Op::Poll { member, budget } => return self.poll(conn, tag, member, budget, out),
             Op::Commit { member, generation, offsets } => {
@@ -546,6 +560,7 @@ impl Broker {
                 let asked = (timeout, current);
                 return self.init_producer(conn, tag, name.as_deref(), asked, out);
             }
+            Op::Revoked { member, generation } => self.revoked(conn, member, generation, out)?,
             Op::CommitGroup { group, offsets } => self.commit_group(&group, &offsets, out)?,
             Op::DeleteOffsets { group, topic, partition } => {
                 return self.delete_offsets((conn, tag), &group, (&topic, partition), out);
@@ -593,6 +608,7 @@ impl Broker {
                 Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
                 Due::Kept(queue) => self.kept_long_enough(queue, timer, out),
                 Due::Session(member) => self.session_expired(member, timer, out),
+                Due::Revocation(member) => self.revocation_expired(member, timer, out),
                 Due::Producer(id) => self.producer_idle(id, timer, out),
                 Due::Transaction(id) => self.transaction_due(id, timer, out),
                 Due::Tend(queue, _) => self.tend(queue, timer, out),

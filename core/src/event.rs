@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, LeaveReason};
 use crate::id::{
     Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
     ProducerId, Tag,
@@ -117,10 +117,12 @@ pub enum Event<'a> {
         #[serde(borrow)]
         partitions: Cow<'a, [Assignment<'a>]>,
     },
-    /// The member is no longer in its group: its session timed out, or its topic is gone.
+    /// The member is no longer in its group.
     Expelled {
         /// Which member.
         member: MemberId,
+        /// Why.
+        reason: LeaveReason,
     },
     /// Records for a member.
     Polled {

@@ -1,5 +1,6 @@
 //! A consumer group: who reads which partition, how far it is, and how far it has committed.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -24,6 +25,8 @@ pub(crate) struct Group {
     /// The first member's choice. Volatile, as all that follows.
     pub(crate) assignor: Assignor,
     pub(crate) members: Map<MemberId, Member>,
+    /// Static members by their instance's name.
+    pub(crate) instances: BTreeMap<String, MemberId>,
     pub(crate) owned: Map<Partition, Owned>,
     /// How far members have read that have not committed it: what will be read again.
     pub(crate) reached: Map<Partition, Offset>,
@@ -44,10 +47,23 @@ pub(crate) struct Commit {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) conn: ConnId,
+    /// None: a static member whose connection closed; it may come back until its session ends.
+    pub(crate) conn: Option<ConnId>,
+    /// The connection with which it joined.
+    pub(crate) joined_by: ConnId,
+    /// What that connection is called, or was.
+    pub(crate) client: String,
+    /// The name under which it comes back (Kafka's `group.instance.id`).
+    pub(crate) instance: Option<String>,
     pub(crate) topics: Set<TopicId>,
     /// The partitions that are its own in `Group::owned`, so that they are found without a search.
     pub(crate) owns: Set<Partition>,
+    /// Those of `Group::owned` that it was told to give up and has not given up yet.
+    pub(crate) going: Set<Partition>,
+    /// How long it may take to give up partitions.
+    pub(crate) rebalance: Span,
+    /// Runs while it has partitions to give up.
+    pub(crate) revoking: TimerId,
     pub(crate) start: Start,
     pub(crate) session: Span,
     pub(crate) timer: TimerId,
@@ -67,6 +83,25 @@ pub(crate) struct Owned {
     pub(crate) position: Offset,
     /// The member moved its position back to here, and so may commit from here on.
     pub(crate) sought: Option<Offset>,
+    /// The member was told to give it up, for another.
+    pub(crate) going: Option<Going>,
+}
+
+/// A partition on its way from one member to another, where members give up what moves before it
+/// is given on (Kafka's KIP-429 and KIP-848). Its old owner may still commit.
+///
+/// ```text
+///             an assignment without it
+///   owned ────────────────────────────────▶ going ──▶ owned by the next
+///     by its owner, who polls and commits     │ the owner says `Revoked`, leaves, or is put out
+///                                             │ because its rebalance timeout ends
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Going {
+    /// Who gets it then; perhaps the owner again, if another rebalance came between.
+    pub(crate) to: MemberId,
+    /// The generation in which the owner was told.
+    pub(crate) since: Generation,
 }
 
 impl Group {
@@ -78,6 +113,7 @@ impl Group {
             committed: Map::default(),
             assignor: Assignor::Range,
             members: Map::default(),
+            instances: BTreeMap::new(),
             owned: Map::default(),
             reached: Map::default(),
             begun: Map::default(),
@@ -101,16 +137,30 @@ impl Group {
 
     /// What it is doing.
     pub(crate) fn state(&self) -> GroupState {
-        if self.members.is_empty() { GroupState::Empty } else { GroupState::Stable }
+        if self.members.is_empty() {
+            GroupState::Empty
+        } else if self.members.values().any(|member| !member.going.is_empty()) {
+            GroupState::Reconciling
+        } else {
+            GroupState::Stable
+        }
     }
 
     /// Who should own what, given how many partitions each topic has.
     pub(crate) fn assignment(&self, topics: &[(TopicId, u32)]) -> Vec<(Partition, MemberId)> {
         let members = self.members.iter();
         let members = members
-            .map(|(id, member)| Subscriber { id: *id, instance: None, topics: &member.topics })
+            .map(|(id, Member { instance, topics, .. })| Subscriber {
+                id: *id,
+                instance: instance.as_deref(),
+                topics,
+            })
             .collect();
-        let before = self.owned.iter().map(|(partition, owned)| (*partition, owned.member));
+        let before = self.owned.iter().map(|(partition, owned)| {
+            let next = owned.going.map(|going| going.to);
+            let next = next.filter(|member| self.members.contains_key(member));
+            (*partition, next.unwrap_or(owned.member))
+        });
         share(self.assignor, members, topics, before)
     }
 }

@@ -136,6 +136,16 @@ pub const COMPACTION_SCAN_MAX: usize = 4 * COMPACTED_PER_APPLY_MAX;
 pub const COMPACTED_PER_APPLY_MAX: usize = 4_096;
 /// Steps of retention and compaction in one `apply`.
 pub const UPKEEP_PER_APPLY_MAX: usize = 16;
+/// How long a member may take to give up partitions where it says nothing (the default of Kafka
+/// Connect's `rebalance.timeout.ms`).
+pub const REBALANCE_TIMEOUT_DEFAULT: Span = Span::from_secs(60);
+/// The longest rebalance timeout: Kafka's is a count of milliseconds in 31 bits.
+pub const REBALANCE_TIMEOUT_MAX: Span = Span::from_millis(i32::MAX as u64);
+/// The shortest rebalance timeout.
+pub const REBALANCE_TIMEOUT_MIN: Span = Span::from_millis(100);
+/// Members of which a connection is told that they were fenced, rather than that they are unknown:
+/// the newest.
+pub const FENCED_REMEMBERED_MAX: usize = 64;
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 

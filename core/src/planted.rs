@@ -37,6 +37,8 @@ pub enum Planted {
     AbortIsNotHidden,
     /// A partition is read whose offset waits for a transaction.
     UnstableIsRead,
+    /// A cooperative rebalance gives on at once what its owner still reads.
+    NothingIsGivenUpFirst,
 }
 
 /// Whether a bug is on.

@@ -105,6 +105,10 @@ codes! {
     ProducerFenced = 322,
     /// The transaction is not in a state in which this can be done.
     InvalidTransaction = 323,
+    /// The generation is not the group's.
+    IllegalGeneration = 310,
+    /// Another has joined under the member's instance name.
+    FencedInstanceId = 311,
     /// A record or batch is larger than the limit.
     TooLarge = 400,
     /// The queue holds as many messages as it may.

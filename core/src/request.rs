@@ -291,11 +291,24 @@ pub enum Op<'a> {
         /// Without a `Heartbeat`, `Poll` or `Commit` for this long the member is out. None: 45 s.
         #[serde(default)]
         session_timeout: Option<Span>,
+        /// Makes the member static (Kafka's `group.instance.id`, KIP-345): its connection's end
+        /// does not take it out of the group, its session's does. Who joins under the same name
+        /// before takes its place and its partitions, without a rebalance; the one before is fenced.
+        #[serde(borrow, default)]
+        instance: Option<Cow<'a, str>>,
+        /// How long the member may take to give up partitions that go to another before it is put
+        /// out. None: 60 s (Kafka Connect's `rebalance.timeout.ms`; Kafka's consumer gives its
+        /// `max.poll.interval.ms`, 5 min).
+        #[serde(default)]
+        rebalance_timeout: Option<Span>,
     },
     /// Says that a member lives. `Done`.
     Heartbeat {
         /// Which one.
         member: MemberId,
+        /// The generation it knows of; refused if it cannot be.
+        #[serde(default)]
+        generation: Option<Generation>,
     },
     /// Leaves the group; its partitions go to the others. `Done`.
     Leave {
@@ -527,6 +540,15 @@ pub enum Op<'a> {
         /// Which one.
         #[serde(borrow)]
         name: Cow<'a, str>,
+    },
+    /// A member of a group that shares out by `CooperativeSticky` has given up what an assignment
+    /// did not name any more: it reads no more of it, and has committed. It may go to its next
+    /// owner now. `Done`.
+    Revoked {
+        /// Who.
+        member: MemberId,
+        /// The generation of the assignment.
+        generation: Generation,
     },
 }
 
@@ -832,6 +854,11 @@ pub enum Assignor {
     /// As even as can be, and as few partitions moved as can be when members come and go (Kafka's
     /// `StickyAssignor`). What moves, moves at once.
     Sticky,
+    /// The same shares, but what moves is given up first: its owner is told an assignment without
+    /// it, commits and says `Revoked`, and only then is it given on; what stays is read on
+    /// meanwhile (Kafka's `CooperativeStickyAssignor`, KIP-429, with the broker in charge as in
+    /// KIP-848).
+    CooperativeSticky,
 }
 
 /// One offset to commit.

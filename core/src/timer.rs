@@ -37,6 +37,8 @@ pub(crate) enum Due {
     Kept(QueueId),
     /// This member's session times out.
     Session(MemberId),
+    /// This member should have given up its partitions.
+    Revocation(MemberId),
     /// This request has waited long enough.
     Wait(u64),
     /// This producer may have been idle for too long.
@@ -59,6 +61,7 @@ impl Due {
             Due::Expiry(..) => DeadlineReason::MessageExpires,
             Due::Kept(_) => DeadlineReason::KeptLongEnough,
             Due::Session(_) => DeadlineReason::SessionEnds,
+            Due::Revocation(_) => DeadlineReason::RebalanceEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Producer(_) => DeadlineReason::ProducerIdle,
             Due::Transaction(_) => DeadlineReason::TransactionEnds,

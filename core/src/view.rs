@@ -118,6 +118,8 @@ pub enum DeadlineReason {
     CompactionDue,
     /// A queue has kept settled messages long enough.
     KeptLongEnough,
+    /// A group's members have had time enough for a rebalance.
+    RebalanceEnds,
 }
 
 /// An exchange.
@@ -338,6 +340,8 @@ pub enum GroupState {
     Empty,
     /// Its members have what they should have.
     Stable,
+    /// Some of them have yet to give up what others wait for.
+    Reconciling,
 }
 
 /// A group in a listing.
@@ -362,10 +366,12 @@ pub struct GroupSummary {
 pub struct MemberView {
     /// Its number.
     pub id: MemberId,
-    /// Its connection.
-    pub conn: ConnId,
+    /// Its connection; None: that closed, and the member may come back.
+    pub conn: Option<ConnId>,
     /// What it said it is called when its connection opened.
     pub client: String,
+    /// The name under which it comes back, if it is a static member.
+    pub instance: Option<String>,
 }
 
 /// How far a group is in a partition.

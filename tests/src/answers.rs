@@ -123,6 +123,7 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Commit { .. }
         | Op::Seek { .. }
         | Op::CommitGroup { .. }
+        | Op::Revoked { .. }
         | Op::DeleteGroup { .. }
         | Op::Watch { .. }
         | Op::AlterQueue { .. }

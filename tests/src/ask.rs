@@ -12,6 +12,8 @@ pub fn join(group: &'static str, topics: &[&'static str]) -> Op<'static> {
         assignor: Assignor::Range,
         start: Start::Earliest,
         session_timeout: None,
+        instance: None,
+        rebalance_timeout: None,
     }
 }
 

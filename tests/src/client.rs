@@ -47,6 +47,8 @@ pub struct Numbering {
 pub struct Reader {
     /// The newest generation it was told of.
     pub generation: Generation,
+    /// In which generation it was told to give up partitions, if it has not yet said that it did.
+    pub given_up: Option<Generation>,
     /// The next offset of each partition it reads.
     pub positions: BTreeMap<(String, u32), Offset>,
 }
@@ -69,7 +71,7 @@ impl Client {
             Event::Assigned { member, generation, partitions } => {
                 self.assigned(*member, *generation, partitions);
             }
-            Event::Expelled { member } => drop(self.members.remove(member)),
+            Event::Expelled { member, .. } => drop(self.members.remove(member)),
             Event::Polled { tag, batches } => self.polled(*tag, batches),
             Event::Refused { tag, refusal } => {
                 self.polls.remove(tag);
@@ -131,17 +133,27 @@ impl Client {
         }
     }
 
+    /// Remembers that a member has said that it gave up what it was told to.
+    pub fn gave_up(&mut self, member: MemberId) {
+        if let Some(reader) = self.members.get_mut(&member) {
+            reader.given_up = None;
+        }
+    }
+
     fn assigned(
         &mut self,
         member: MemberId,
         generation: Generation,
         partitions: &[Assignment<'_>],
     ) {
-        let positions = partitions
+        let positions: BTreeMap<_, _> = partitions
             .iter()
             .map(|a| ((a.topic.clone().into_owned(), a.partition), a.position))
             .collect();
-        self.members.insert(member, Reader { generation, positions });
+        let before = self.members.remove(&member).unwrap_or_default();
+        let loses = before.positions.keys().any(|partition| !positions.contains_key(partition));
+        let given_up = if loses { Some(generation) } else { before.given_up };
+        self.members.insert(member, Reader { generation, given_up, positions });
     }
 
     fn polled(&mut self, tag: Tag, batches: &[Fetched<'_>]) {

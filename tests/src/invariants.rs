@@ -17,6 +17,7 @@ mod delays;
 mod deliveries;
 pub(crate) mod draining;
 mod durability;
+mod handover;
 mod leases;
 mod ledger;
 mod offsets;
@@ -102,6 +103,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(answers::Answers::default()),
         Box::new(transactions::Transactions::default()),
         Box::new(once::Once::default()),
+        Box::new(handover::Handover::default()),
         Box::new(draining::Draining),
     ]
 }

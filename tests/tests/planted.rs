@@ -29,7 +29,7 @@ enum By {
     Trace(&'static str),
 }
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 200;
 
 /// Does something with a bug switched on; how it failed, if it did.
 fn with(bug: Option<Planted>, work: impl FnOnce() -> Result<(), String>) -> Option<String> {
@@ -149,5 +149,7 @@ planted! {
     a_fan_out_that_is_torn: FanOutIsTorn by By::Simulation("all of its logs or in none");
     a_full_queue_that_takes_more: QueueFullIsIgnored by By::Trace("a-full-queue-refuses-a-publish");
     a_timer_that_outlives_its_message: TimersAreNotStopped by By::Workload("timers run");
+    a_partition_given_on_while_it_is_read: NothingIsGivenUpFirst
+        by By::Simulation("what moves is given up first");
     a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
 }

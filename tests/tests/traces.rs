@@ -188,6 +188,11 @@ traces! {
     readers_of_what_is_committed
     a_zombie_may_still_commit
     work_groups_see_what_is_committed
+    what_moves_is_given_up_first
+    who_gives_nothing_up_in_time_is_put_out
+    a_static_member_comes_back_to_what_it_had
+    two_cannot_run_under_one_instance_name
+    a_heartbeat_of_a_generation_to_come_is_refused
 }
 
 #[test]

@@ -94,9 +94,9 @@ variants! {
     OPS Op: DeclareExchange DeleteExchange DeclareQueue DeleteQueue PurgeQueue CreateTopic
         DeleteTopic Bind Unbind Publish Consume Cancel Receive Ack Nack Reject Extend Peek Redrive
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
-        AlterQueue InitProducer CommitGroup DeleteOffsets
-        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup
-        Replay;
+        AlterQueue InitProducer CommitGroup DeleteOffsets CommitInTransaction EndTransaction
+        Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup Replay
+        Revoked;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset Pressure;
@@ -105,14 +105,14 @@ variants! {
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
         QueueAltered ProducerInitialised Produced ProducerExpired ProducerSequence ProducersFrom
         RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
-        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted
-        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState
-        WorkGroupMade WorkGroupDeleted KeptGone Died CameVia;
+        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
+        TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
+        WorkGroupDeleted KeptGone Died CameVia;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
-        Pressure DeadLetterLost;
+        Pressure DeadLetterLost PartitionRevoked MemberReturned;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
         Journey Page WorkGroup;
 }

@@ -182,6 +182,8 @@ impl Driver {
             assignor,
             start: Start::Earliest,
             session_timeout: None,
+            instance: None,
+            rebalance_timeout: None,
         });
     }
 

@@ -3,15 +3,17 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Awaits, Broker};
-use crate::group::{Commit, Group};
+use crate::group::{Commit, Group, Partition};
 use crate::held::Held;
 use crate::id::{ConsumerId, Offset, QueueId};
 use crate::log::Log;
 use crate::map::Map;
 use crate::queue::Queue;
+use crate::set::Set;
 use crate::timer::TimerId;
 use crate::topic::Topic;
 use crate::work::State;
@@ -189,14 +191,35 @@ impl Broker {
             hold(log.is_some_and(|log| owned.position <= log.end()), || {
                 format!("group {name}: a position beyond the end of {partition:?}")
             })?;
+            let to = owned.going.map(|going| going.to);
+            hold(to.is_none_or(|to| group.members.contains_key(&to)), || {
+                format!("group {name}: {partition:?} is given up for nobody")
+            })?;
             hold(owned.since <= group.generation, || {
                 format!("group {name}: {partition:?} is owned since a later generation")
             })?;
         }
         for (id, member) in group.members.iter() {
             let owned = group.owned.iter().filter(|(_, owned)| owned.member == *id);
-            hold(owned.map(|(partition, _)| *partition).eq(member.owns.iter()), || {
+            let (going, owned): (Vec<_>, Vec<_>) =
+                owned.partition(|(_, owned)| owned.going.is_some());
+            let known = |known: &Set<Partition>, of: Vec<(&Partition, _)>| {
+                of.into_iter().map(|(partition, _)| *partition).eq(known.iter())
+            };
+            hold(known(&member.owns, owned) && known(&member.going, going), || {
                 format!("group {name}: {id} does not know what it owns")
+            })?;
+            hold((member.revoking == TimerId::NONE) == member.going.is_empty(), || {
+                format!("group {name}: {id} is waited for without a reason, or for ever")
+            })?;
+            let named = member.instance.as_ref().and_then(|name| group.instances.get(name));
+            hold(named.copied() == member.instance.as_ref().map(|_| *id), || {
+                format!("group {name}: {id} is not found under its instance's name")
+            })?;
+            let open = member.conn.and_then(|conn| self.conns.get(&conn));
+            let speaks = open.is_some_and(|conn| conn.members.contains(*id));
+            hold(speaks || (member.conn.is_none() && member.instance.is_some()), || {
+                format!("group {name}: {id} has no connection")
             })?;
         }
         let subscribed: BTreeSet<_> =
@@ -340,7 +363,6 @@ impl Broker {
         })?;
         let timed = self.queues.values().map(|queue| queue.work.timers());
         let sessions = self.groups.values().flat_map(|group| group.members.values());
-        let sessions = sessions.filter(|member| member.timer != TimerId::NONE).count();
         let idle = self.producers.len() + self.transactions.len();
         let tended = self.queues.values().filter(|queue| queue.tended.1 != TimerId::NONE).count();
         let kept = self.topics.values().flat_map(|topic| &topic.upkeep);
@@ -349,6 +371,8 @@ impl Broker {
         });
         let kept = kept.sum::<usize>();
         let keeping = self.queues.values().filter(|queue| queue.keeping != TimerId::NONE).count();
+        let timers = sessions.flat_map(|member| [member.timer, member.revoking]);
+        let sessions = timers.filter(|timer| *timer != TimerId::NONE).count();
         let due =
             timed.sum::<usize>() + keeping + sessions + self.waits.len() + idle + tended + kept;
         hold(due == self.timers.running(), || {

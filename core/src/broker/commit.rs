@@ -187,7 +187,11 @@ impl Broker {
         let to = resolve(log, to, Isolation::Uncommitted)?;
         let group = self.groups.get_mut(&id).expect("a member's group exists");
         let committed = group.committed(partition).unwrap_or_default();
-        match group.owned.get_mut(&partition).filter(|owned| owned.member == member) {
+        match group
+            .owned
+            .get_mut(&partition)
+            .filter(|owned| owned.member == member && owned.going.is_none())
+        {
             Some(owned) => {
                 owned.position = to;
                 group.begun.insert(partition, (member, owned.since));

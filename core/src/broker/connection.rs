@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 
 use super::{Awaits, Broker, Conn, Leaving, Refused, Wait};
-use crate::activity::{Activity, LeaveReason};
+use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::held::Held;
@@ -59,7 +59,7 @@ impl Broker {
         for queue in left {
             self.remove_queue(queue, "its last consumer is gone", out);
         }
-        self.remove_members(members, LeaveReason::Disconnected, out);
+        self.disconnect_members(members, out);
     }
 
     /// Ends leases of connections that are gone, at most so many; how many it were.

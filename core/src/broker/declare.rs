@@ -130,8 +130,9 @@ impl Broker {
         }
         self.changed(out, || format!("topic {name} was deleted"));
         for (member, conn) in idle {
-            self.tell(conn, Event::Expelled { member }, out);
-            self.remove_member(member, LeaveReason::TopicDeleted, out);
+            let reason = LeaveReason::TopicDeleted;
+            self.tell_member(conn, Event::Expelled { member, reason }, out);
+            self.remove_member(member, reason, out);
         }
         for group in groups.iter() {
             self.rebalance(group, out);

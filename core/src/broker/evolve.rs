@@ -220,6 +220,7 @@ impl Broker {
             group.begun.retain(|partition, _| partition.0 != id);
             for member in group.members.values_mut() {
                 member.owns = member.owns.iter().filter(|partition| partition.0 != id).collect();
+                member.going = member.going.iter().filter(|partition| partition.0 != id).collect();
             }
         }
         for producer in self.producers.values_mut() {

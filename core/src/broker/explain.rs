@@ -57,6 +57,13 @@ impl Broker {
                 ),
                 None => format!("{member} is put out"),
             },
+            Due::Revocation(member) => match self.members.get(&member) {
+                Some(group) => {
+                    let group = self.groups[group].name.as_str();
+                    format!("{member} of group {group} is put out, unless it gives up what moves")
+                }
+                None => format!("{member}, which is gone, was to give up what moves"),
+            },
             Due::Producer(id) => match self.producers.get(&id) {
                 Some(_) => format!("{id} is forgotten, unless it publishes before"),
                 None => format!("{id} is forgotten"),
@@ -84,7 +91,8 @@ impl Broker {
                     | DeadlineReason::RetentionEnds
                     | DeadlineReason::CompactionDue
                     | DeadlineReason::KeptLongEnough
-                    | DeadlineReason::TransactionEnds => format!("{place} is looked after"),
+                    | DeadlineReason::TransactionEnds
+                    | DeadlineReason::RebalanceEnds => format!("{place} is looked after"),
                 }
             }
             Due::Retention(topic, partition) => {

@@ -215,7 +215,8 @@ impl Broker {
         let member = |(id, member): (&_, &Member)| MemberView {
             id: *id,
             conn: member.conn,
-            client: self.client(member.conn),
+            client: member.client.clone(),
+            instance: member.instance.clone(),
         };
         GroupView {
             id: group.id,

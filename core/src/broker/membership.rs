@@ -1,61 +1,91 @@
-//! Who is in a consumer group, and which partitions that gives them.
+//! Who is in a consumer group that the broker shares partitions out in.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::vec::Vec;
 
 use super::{Broker, Refused, counted, span_within, valid_name, within};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
-use crate::event::{Assignment, Event};
+use crate::event::Event;
 use crate::fact::Fact;
-use crate::group::{Group, Member, Owned, Partition};
-use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, Tag, TopicId};
+use crate::group::{Group, Member};
+use crate::id::{ConnId, Generation, GroupId, MemberId, Tag, TopicId};
 use crate::limits::{
+    FENCED_REMEMBERED_MAX, REBALANCE_TIMEOUT_DEFAULT, REBALANCE_TIMEOUT_MAX, REBALANCE_TIMEOUT_MIN,
     SESSION_TIMEOUT_DEFAULT, SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN, SUBSCRIPTIONS_MAX,
 };
-use crate::map::Map;
-use crate::planted::{Planted, planted};
 use crate::refusal::Code;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
 use crate::time::Span;
 use crate::timer::{Due, TimerId};
 
+/// What a member wants when it joins, beside topics.
+pub(super) struct Joining<'a> {
+    pub(super) assignor: Assignor,
+    pub(super) start: Start,
+    /// Of its session, and of a rebalance.
+    pub(super) timeouts: (Option<Span>, Option<Span>),
+    pub(super) instance: Option<&'a str>,
+}
+
 impl Broker {
     pub(super) fn join(
         &mut self,
-        conn: ConnId,
-        tag: Tag,
+        (conn, tag): (ConnId, Tag),
         name: &str,
         topics: &[Cow<'_, str>],
-        (assignor, start, session): (Assignor, Start, Option<Span>),
+        asked: Joining<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
+        let Joining { assignor, start, timeouts, instance } = asked;
         within("the number of topics", topics.len() as u64, 1, SUBSCRIPTIONS_MAX as u64)?;
         let topics: Result<Set<TopicId>, _> =
             topics.iter().map(|topic| self.topic_named(topic)).collect();
         let topics = topics?;
-        let session = session.unwrap_or(SESSION_TIMEOUT_DEFAULT);
-        span_within("session_timeout", session, SESSION_TIMEOUT_MIN, SESSION_TIMEOUT_MAX)?;
+        let (session, rebalance) = valid_timeouts(timeouts)?;
+        instance.map_or(Ok(()), |instance| valid_name("instance", instance))?;
         self.room_on(conn)?;
-        let group = match self.group_names.get(name) {
-            Some(id) => self.may_join(&self.groups[id], assignor)?,
+        let group = self.group_names.get(name).map(|id| &self.groups[id]);
+        let before = instance.and_then(|instance| group?.instances.get(instance).copied());
+        let id = match group {
+            Some(group) => self.may_join(group, assignor, before)?,
             None => self.create_group(name, out)?,
         };
         let member = MemberId(self.number());
         let timer = self.timers.start(self.now + session, Due::Session(member));
-        let owns = Set::default();
-        let joined =
-            Member { conn, topics, owns, start, session, timer, waiting: None, polled: None };
-        let state = self.group_mut(group);
-        state.assignor = assignor;
-        state.members.insert(member, joined);
-        self.members.insert(member, group);
+        let joined = Member {
+            conn: Some(conn),
+            joined_by: conn,
+            client: self.conns[&conn].client.clone(),
+            instance: instance.map(ToOwned::to_owned),
+            topics,
+            owns: Set::default(),
+            going: Set::default(),
+            rebalance,
+            revoking: TimerId::NONE,
+            start,
+            session,
+            timer,
+            waiting: None,
+            polled: None,
+        };
+        self.members.insert(member, id);
         self.conn_mut(conn).members.insert(member);
         self.tell(conn, Event::Joined { tag, member }, out);
+        if let Some(before) = before {
+            self.take_place(id, before, (member, joined), out);
+            return Ok(());
+        }
+        let state = self.group_mut(id);
+        state.assignor = assignor;
+        if let Some(instance) = instance {
+            state.instances.insert(instance.to_owned(), member);
+        }
+        state.members.insert(member, joined);
         self.note(out, || Activity::MemberJoined { group: name.into(), member, conn });
-        self.rebalance(group, out);
+        self.rebalance(id, out);
         Ok(())
     }
 
@@ -72,8 +102,15 @@ impl Broker {
         Ok(id)
     }
 
-    fn may_join(&self, group: &Group, assignor: Assignor) -> Result<GroupId, Refused> {
-        self.room_for("members", group.members.len(), self.config.limits.members_max)?;
+    fn may_join(
+        &self,
+        group: &Group,
+        assignor: Assignor,
+        before: Option<MemberId>,
+    ) -> Result<GroupId, Refused> {
+        if before.is_none() {
+            self.room_for("members", group.members.len(), self.config.limits.members_max)?;
+        }
         if !group.members.is_empty() && group.assignor != assignor {
             return Err(Code::Conflict.because(format!(
                 "group {:?} shares its partitions by {:?} as long as it has members, not by \
@@ -84,20 +121,103 @@ impl Broker {
         Ok(group.id)
     }
 
-    pub(super) fn heartbeat(&mut self, conn: ConnId, member: MemberId) -> Result<(), Refused> {
+    /// A static member came back: it gets what its instance had, from what was committed on, and
+    /// the one before is out. The group does not share out anew, unless other topics are wanted.
+    fn take_place(
+        &mut self,
+        id: GroupId,
+        before: MemberId,
+        (member, mut joined): (MemberId, Member),
+        out: &mut dyn Sink,
+    ) {
+        let reason = LeaveReason::InstanceFenced;
+        let former = self.groups[&id].members[&before].conn;
+        self.tell_member(former, Event::Expelled { member: before, reason }, out);
+        let old = self.forget_member(id, before, reason, out);
+        if let Some(conn) = former.and_then(|conn| self.conns.get_mut(&conn)) {
+            conn.fenced.insert(before);
+            let oldest =
+                conn.fenced.iter().next().filter(|_| conn.fenced.len() > FENCED_REMEMBERED_MAX);
+            oldest.map(|oldest| conn.fenced.remove(oldest));
+        }
+        let others = joined.topics != old.topics;
+        joined.owns = old.owns;
+        joined.going = old.going;
+        if !joined.going.is_empty() {
+            let due = self.now + joined.rebalance;
+            joined.revoking = self.timers.start(due, Due::Revocation(member));
+        }
+        let instance = joined.instance.clone().unwrap_or_default();
+        let conn = joined.conn.expect("who joins has a connection");
+        let group = self.group_mut(id);
+        group.instances.insert(instance.clone(), member);
+        group.members.insert(member, joined);
+        for owned in group.owned.values_mut() {
+            if owned.member == before {
+                owned.member = member;
+            }
+            if let Some(going) = owned.going.as_mut().filter(|going| going.to == before) {
+                going.to = member;
+            }
+        }
+        self.note(out, || Activity::MemberReturned {
+            group: self.groups[&id].name.as_str().into(),
+            instance: instance.as_str().into(),
+            member,
+            before,
+            conn,
+        });
+        self.begin_again(id, member);
+        if others {
+            self.rebalance(id, out);
+        } else {
+            self.tell_assignment(id, member, out);
+            self.note_owned(id, |owned| owned.member == member, out);
+        }
+        // It has begun anew, so it reads nothing of what the one before was to give up.
+        self.give_up(id, member, Generation(u32::MAX), out);
+        self.wake_poll(id, member, out);
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        generation: Option<Generation>,
+    ) -> Result<(), Refused> {
         let group = self.group_of(conn, member)?;
+        generation.map_or(Ok(()), |generation| self.has_come(group, generation))?;
         self.renew_session(group, member);
         Ok(())
     }
 
+    /// Refuses to hear of a generation that the group has not reached.
+    pub(super) fn has_come(&self, id: GroupId, generation: Generation) -> Result<(), Refused> {
+        let group = &self.groups[&id];
+        if generation <= group.generation {
+            return Ok(());
+        }
+        Err(Code::IllegalGeneration.because(format!(
+            "group {:?} is in generation {}, and has not come to {generation}",
+            group.name, group.generation
+        )))
+    }
+
     /// The group of a member that this connection speaks for.
     pub(super) fn group_of(&self, conn: ConnId, member: MemberId) -> Result<GroupId, Refused> {
-        if !self.conns[&conn].members.contains(member) {
-            return Err(Code::UnknownMember.because(format!(
-                "this connection has no {member}; its session may have timed out: join again"
+        let speaker = &self.conns[&conn];
+        if speaker.members.contains(member) {
+            return Ok(self.members[&member]);
+        }
+        if speaker.fenced.contains(member) {
+            return Err(Code::FencedInstanceId.because(format!(
+                "another has joined under the instance name of {member}, and has its place; two \
+                 cannot run under one name"
             )));
         }
-        Ok(self.members[&member])
+        Err(Code::UnknownMember.because(format!(
+            "this connection has no {member}; its session may have timed out: join again"
+        )))
     }
 
     pub(super) fn renew_session(&mut self, group: GroupId, member: MemberId) {
@@ -129,8 +249,36 @@ impl Broker {
         if reader.waiting.is_some() {
             return self.renew_session(group, member);
         }
-        self.tell(reader.conn, Event::Expelled { member }, out);
-        self.remove_members(Set::of(member), LeaveReason::SessionTimeout, out);
+        self.expel(member, LeaveReason::SessionTimeout, out);
+    }
+
+    pub(super) fn expel(&mut self, member: MemberId, reason: LeaveReason, out: &mut dyn Sink) {
+        let conn = self.groups[&self.members[&member]].members[&member].conn;
+        self.tell_member(conn, Event::Expelled { member, reason }, out);
+        self.remove_members(Set::of(member), reason, out);
+    }
+
+    /// Tells a member's connection, if it has one.
+    pub(super) fn tell_member(&self, conn: Option<ConnId>, event: Event<'_>, out: &mut dyn Sink) {
+        if let Some(conn) = conn {
+            self.tell(conn, event, out);
+        }
+    }
+
+    /// Their connection closed: static members wait for another one, the others are out.
+    pub(super) fn disconnect_members(&mut self, members: Set<MemberId>, out: &mut dyn Sink) {
+        let mut gone = Set::default();
+        for member in members {
+            let id = self.members[&member];
+            let reader = self.group_mut(id).members.get_mut(&member).expect("a known member");
+            if reader.instance.is_none() {
+                gone.insert(member);
+                continue;
+            }
+            reader.conn = None;
+            self.renew_session(id, member);
+        }
+        self.remove_members(gone, LeaveReason::Disconnected, out);
     }
 
     /// Takes members out of their groups, and shares out anew what they had.
@@ -155,8 +303,31 @@ impl Broker {
         reason: LeaveReason,
         out: &mut dyn Sink,
     ) -> GroupId {
-        let group = self.members[&member];
-        if let Some(wait) = self.groups[&group].members[&member].waiting {
+        let id = self.members[&member];
+        let gone = self.forget_member(id, member, reason, out);
+        if let Some(instance) = &gone.instance {
+            self.group_mut(id).instances.remove(instance);
+        }
+        let name = &self.groups[&id].name;
+        let conn = gone.joined_by;
+        self.note(out, || Activity::MemberLeft {
+            group: name.as_str().into(),
+            member,
+            conn,
+            reason,
+        });
+        id
+    }
+
+    /// Takes a member out of everything but what it owns.
+    fn forget_member(
+        &mut self,
+        id: GroupId,
+        member: MemberId,
+        reason: LeaveReason,
+        out: &mut dyn Sink,
+    ) -> Member {
+        if let Some(wait) = self.groups[&id].members[&member].waiting {
             let wait = self.stop_waiting(wait);
             if reason != LeaveReason::Disconnected {
                 let event = Event::Polled { tag: wait.tag, batches: Cow::Borrowed(&[]) };
@@ -164,19 +335,13 @@ impl Broker {
             }
         }
         self.members.remove(&member);
-        let reader = self.group_mut(group).members.remove(&member).expect("a known member");
+        let reader = self.group_mut(id).members.remove(&member).expect("a known member");
         self.timers.stop(reader.timer);
-        if let Some(conn) = self.conns.get_mut(&reader.conn) {
+        self.timers.stop(reader.revoking);
+        if let Some(conn) = reader.conn.and_then(|conn| self.conns.get_mut(&conn)) {
             conn.members.remove(member);
         }
-        let name = &self.groups[&group].name;
-        self.note(out, || Activity::MemberLeft {
-            group: name.as_str().into(),
-            member,
-            conn: reader.conn,
-            reason,
-        });
-        group
+        reader
     }
 
     /// Takes a topic, which is going, out of every subscription. Returns the groups whose
@@ -184,7 +349,7 @@ impl Broker {
     pub(super) fn unsubscribe_all(
         &mut self,
         topic: TopicId,
-    ) -> (Set<GroupId>, Vec<(MemberId, ConnId)>) {
+    ) -> (Set<GroupId>, Vec<(MemberId, Option<ConnId>)>) {
         let (mut groups, mut idle) = (Set::default(), Vec::new());
         for group in self.groups.values_mut() {
             for (id, member) in group.members.iter_mut() {
@@ -197,94 +362,6 @@ impl Broker {
             }
         }
         (groups, idle)
-    }
-
-    /// Shares out a group's partitions anew and tells its members. Who keeps a partition keeps its
-    /// position in it; who gets one begins where the group has committed.
-    pub(super) fn rebalance(&mut self, id: GroupId, out: &mut dyn Sink) {
-        let group = &self.groups[&id];
-        let generation = Generation(group.generation.0 + 1);
-        let topics: Set<TopicId> =
-            group.members.values().flat_map(|member| member.topics.iter()).collect();
-        let topics: Vec<_> = topics
-            .into_iter()
-            .filter_map(|topic| Some((topic, self.topics.get(&topic)?.partitions.len() as u32)))
-            .collect();
-        let mut owned = Map::default();
-        for (partition, member) in group.assignment(&topics) {
-            let kept = group.owned.get(&partition).filter(|owned| owned.member == member);
-            let start = group.members[&member].start;
-            let fresh = || Owned {
-                member,
-                since: generation,
-                position: self.first_position(group, partition, start),
-                sought: None,
-            };
-            owned.insert(partition, kept.copied().unwrap_or_else(fresh));
-        }
-        self.record(Fact::Rebalanced { group: id, generation }, out);
-        let group = self.group_mut(id);
-        let before = core::mem::replace(&mut group.owned, owned);
-        group.members.values_mut().for_each(|member| member.owns = Set::default());
-        for (partition, owned) in group.owned.iter() {
-            let owner = group.members.get_mut(&owned.member).expect("an owner is a member");
-            owner.owns.insert(*partition);
-        }
-        self.tell_assignments(id, out);
-        self.note_assignments(id, &before, out);
-        let members: Vec<_> = self.groups[&id].members.keys().copied().collect();
-        for member in members {
-            self.wake_poll(id, member, out);
-        }
-    }
-
-    fn first_position(&self, group: &Group, partition: Partition, start: Start) -> Offset {
-        let log = &self.topics[&partition.0].partitions[partition.1 as usize];
-        match (group.committed.get(&partition), start) {
-            (Some(commit), _) if planted(Planted::ResumeSkipsARecord) => {
-                commit.offset.plus(1).clamp(log.start(), log.end())
-            }
-            (Some(commit), _) => commit.offset.clamp(log.start(), log.end()),
-            (None, Start::Earliest) => log.start(),
-            (None, Start::Latest) => log.end(),
-        }
-    }
-
-    fn tell_assignments(&self, id: GroupId, out: &mut dyn Sink) {
-        let group = &self.groups[&id];
-        for (member, reader) in group.members.iter() {
-            let told = group.owned.iter().filter(|((_, partition), owned)| {
-                owned.member == *member || (planted(Planted::PartitionGoesToAll) && *partition == 0)
-            });
-            let partitions = told.map(|((topic, partition), owned)| Assignment {
-                topic: self.topic_name(*topic).into(),
-                partition: *partition,
-                position: owned.position,
-            });
-            let partitions = partitions.collect();
-            let generation = group.generation;
-            let event = Event::Assigned { member: *member, generation, partitions };
-            self.tell(reader.conn, event, out);
-        }
-    }
-
-    fn note_assignments(&self, id: GroupId, before: &Map<Partition, Owned>, out: &mut dyn Sink) {
-        let group = &self.groups[&id];
-        for (partition, owned) in group.owned.iter() {
-            if before.get(partition).is_some_and(|before| before.member == owned.member) {
-                continue;
-            }
-            let reached = group.reached.get(partition).copied().unwrap_or_default();
-            self.note(out, || Activity::PartitionAssigned {
-                group: group.name.as_str().into(),
-                generation: group.generation,
-                topic: self.topic_name(partition.0).into(),
-                partition: partition.1,
-                member: owned.member,
-                position: owned.position,
-                again: reached.0.saturating_sub(owned.position.0),
-            });
-        }
     }
 
     pub(super) fn delete_group(&mut self, name: &str, out: &mut dyn Sink) -> Result<(), Refused> {
@@ -310,4 +387,15 @@ impl Broker {
     pub(super) fn group_mut(&mut self, id: GroupId) -> &mut Group {
         self.groups.get_mut(&id).expect("a known group exists")
     }
+}
+
+/// A member's session timeout and its rebalance timeout.
+pub(super) fn valid_timeouts(
+    (session, rebalance): (Option<Span>, Option<Span>),
+) -> Result<(Span, Span), Refused> {
+    let session = session.unwrap_or(SESSION_TIMEOUT_DEFAULT);
+    span_within("session_timeout", session, SESSION_TIMEOUT_MIN, SESSION_TIMEOUT_MAX)?;
+    let rebalance = rebalance.unwrap_or(REBALANCE_TIMEOUT_DEFAULT);
+    span_within("rebalance_timeout", rebalance, REBALANCE_TIMEOUT_MIN, REBALANCE_TIMEOUT_MAX)?;
+    Ok((session, rebalance))
 }

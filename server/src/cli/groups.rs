@@ -128,7 +128,10 @@ fn describe(overview: &Overview, name: Option<&str>, out: &mut Output) -> Result
         for partition in &group.partitions {
             let member = |id| group.members.iter().find(|member| member.id == id);
             let owner = partition.owner.map(|id| match member(id) {
-                Some(member) => format!("{id} ({} {})", member.conn, member.client),
+                Some(member) => match member.conn {
+                    Some(conn) => format!("{id} ({conn} {})", member.client),
+                    None => format!("{id} (away: {})", member.client),
+                },
                 None => id.to_string(),
             });
             table.row([

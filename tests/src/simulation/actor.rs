@@ -165,12 +165,18 @@ impl Actor {
             return Some(Op::Join {
                 group: "billing".into(),
                 topics: vec!["events".into()].into(),
-                assignor: Assignor::Range,
+                assignor: *dice.pick(&[Assignor::Range, Assignor::CooperativeSticky]),
                 start: Start::Earliest,
                 session_timeout: Some(Span::from_millis(500)),
+                instance: None,
+                rebalance_timeout: Some(Span::from_millis(400)),
             });
         };
         let member: MemberId = *member;
+        if let Some(generation) = reader.given_up.filter(|_| calm || dice.percent(60)) {
+            self.client.gave_up(member);
+            return Some(Op::Revoked { member, generation });
+        }
         let what = dice.weighted(if calm { &[50, 50] } else { &[55, 35, 5, 5] });
         if what == 1 && !reader.positions.is_empty() {
             let offsets =

@@ -148,6 +148,8 @@ impl Copier {
                     assignor: Assignor::Range,
                     start: Start::Earliest,
                     session_timeout: Some(Span::from_millis(200)),
+                    instance: None,
+                    rebalance_timeout: None,
                 },
                 Some((member, _)) => {
                     let isolation = Isolation::Committed;

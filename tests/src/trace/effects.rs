@@ -255,7 +255,7 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
                 "{topic}/{partition} from {position}"
             )))
         ),
-        Event::Expelled { member } => format!("{member} expelled"),
+        Event::Expelled { member, reason } => format!("{member} expelled: {reason}"),
         Event::Polled { tag, batches } if batches.is_empty() => format!("{tag} polled nothing"),
         Event::Polled { tag, batches } => {
             return (format!("{tag} polled"), batches.iter().map(shown_fetched).collect());
@@ -429,7 +429,11 @@ fn shown_group(group: &GroupView) -> Vec<String> {
     let GroupView { id, name, state, generation, assignor, members, partitions } = group;
     let mut lines =
         vec![format!("group {name} {id} {state:?} generation={generation} {assignor:?}")];
-    lines.extend(members.iter().map(|m| format!("  {} of {} {}", m.id, m.conn, m.client)));
+    lines.extend(members.iter().map(|m| {
+        let conn = m.conn.map_or("nobody".into(), |conn| conn.to_string());
+        let instance = m.instance.iter().map(|name| format!(" instance={name}"));
+        format!("  {} of {conn} {}{}", m.id, m.client, instance.collect::<String>())
+    }));
     lines.extend(partitions.iter().map(|p| {
         let none = || "none".to_string();
         format!(

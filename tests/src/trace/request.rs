@@ -414,7 +414,14 @@ fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             Op::Read { topic: topic.into(), partition, from, budget }
         }
         "join" => join(words)?,
-        "heartbeat" => Op::Heartbeat { member: MemberId(words.id("member-")?) },
+        "heartbeat" => Op::Heartbeat {
+            member: MemberId(words.id("member-")?),
+            generation: words.number("generation")?.map(Generation),
+        },
+        "revoked" => Op::Revoked {
+            member: MemberId(words.id("member-")?),
+            generation: Generation(words.number("generation")?.ok_or("generation=")?),
+        },
         "leave" => Op::Leave { member: MemberId(words.id("member-")?) },
         "poll" => Op::Poll { member: MemberId(words.id("member-")?), budget: budget(words)? },
         "commit" => {
@@ -457,15 +464,23 @@ fn join<'t>(words: &mut Words<'t>) -> Parsed<Op<'t>> {
         None | Some("range") => Assignor::Range,
         Some("round-robin") => Assignor::RoundRobin,
         Some("sticky") => Assignor::Sticky,
-        Some(other) => return Err(format!("{other:?} is no assignor: range, round-robin, sticky")),
+        Some("cooperative-sticky") => Assignor::CooperativeSticky,
+        Some(other) => return Err(format!("{other:?} is no assignor")),
     };
     let start = match words.take("start") {
         None | Some("earliest") => Start::Earliest,
         Some("latest") => Start::Latest,
         Some(other) => return Err(format!("{other:?} is no start: earliest, latest")),
     };
-    let session_timeout = words.span("session")?;
-    Ok(Op::Join { group, topics: topics.into(), assignor, start, session_timeout })
+    Ok(Op::Join {
+        group,
+        topics: topics.into(),
+        assignor,
+        start,
+        session_timeout: words.span("session")?,
+        instance: words.take("instance").map(Cow::from),
+        rebalance_timeout: words.span("rebalance")?,
+    })
 }
 
 /// A topic, or one partition of it.

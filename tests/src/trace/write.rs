@@ -153,7 +153,8 @@ fn words(op: &Op<'_>, names: &Names) -> Option<String> {
         }
         Op::Join { group, topics, .. } => format!("join {group} topics={}", topics.join(",")),
         Op::Leave { member } => format!("leave {member}"),
-        Op::Heartbeat { member } => format!("heartbeat {member}"),
+        Op::Heartbeat { member, generation: None } => format!("heartbeat {member}"),
+        Op::Revoked { member, generation } => format!("revoked {member} generation={generation}"),
         Op::Poll { member, budget } => {
             let (max, wait) = (budget.records_max, shown_span(budget.wait));
             format!("poll {member} max={max} wait={wait}")

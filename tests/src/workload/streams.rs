@@ -15,10 +15,10 @@ impl Workload {
         if self.client(conn).members.is_empty() && self.dice.percent(80) {
             return self.join();
         }
-        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 2, 6]) {
+        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 14, 6, 2]) {
             0 => self.read(),
             1 => self.join(),
-            2 => Op::Heartbeat { member: self.member(conn).0 },
+            2 => self.heartbeat(conn),
             3 => Op::Leave { member: self.leaver(conn) },
             4 => Op::Poll { member: self.member(conn).0, budget: self.budget() },
             5 => self.commit(conn),
@@ -36,6 +36,7 @@ impl Workload {
                 to: self.position(),
                 dry_run: self.dice.percent(30),
             },
+            9 => self.revoked(conn),
             8 => Op::CommitGroup {
                 group: (*self.dice.pick(&GROUPS)).into(),
                 offsets: vec![self.commit_offset()].into(),
@@ -46,6 +47,20 @@ impl Workload {
                 partition: if self.dice.percent(50) { Some(0) } else { None },
             },
         }
+    }
+
+    fn heartbeat(&mut self, conn: ConnId) -> Op<'static> {
+        let (member, reader) = self.member(conn);
+        let ahead = u32::from(self.dice.percent(5));
+        let generation = Generation(reader.generation.0 + ahead);
+        Op::Heartbeat { member, generation: self.dice.percent(50).then_some(generation) }
+    }
+
+    fn revoked(&mut self, conn: ConnId) -> Op<'static> {
+        let (member, reader) = self.member(conn);
+        let generation = reader.given_up.unwrap_or(reader.generation);
+        self.client(conn).gave_up(member);
+        Op::Revoked { member, generation }
     }
 
     fn commit_offset(&mut self) -> CommitOffset<'static> {
@@ -135,12 +150,21 @@ impl Workload {
             None,
             Some(1),
         ]);
+        let rebalance = *self.dice.pick(&[Some(100), Some(500), None, None, Some(1)]);
         Op::Join {
             group: (*self.dice.pick(&GROUPS)).into(),
             topics: topics.into(),
-            assignor: *self.dice.pick(&[Assignor::Range, Assignor::RoundRobin, Assignor::Sticky]),
+            assignor: *self.dice.pick(&[
+                Assignor::Range,
+                Assignor::RoundRobin,
+                Assignor::Sticky,
+                Assignor::CooperativeSticky,
+                Assignor::CooperativeSticky,
+            ]),
             start: *self.dice.pick(&[Start::Earliest, Start::Earliest, Start::Latest]),
             session_timeout: session.map(Span::from_millis),
+            instance: self.dice.pick(&[None, None, None, Some("one"), Some("two")]).map(Cow::from),
+            rebalance_timeout: rebalance.map(Span::from_millis),
         }
     }
 

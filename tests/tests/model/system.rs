@@ -104,6 +104,8 @@ impl System {
                 assignor: Assignor::Range,
                 start: Start::Earliest,
                 session_timeout: Some(Span::from_secs(1_800)),
+                instance: None,
+                rebalance_timeout: None,
             },
         );
         for (partition, position) in told.positions {

@@ -50,6 +50,10 @@ export const codes = {
     OffsetOutOfRange: 301,
     /** The member no longer owns the partition, or speaks for an old generation. */
     Fenced: 302,
+    /** The generation is not the group's. */
+    IllegalGeneration: 310,
+    /** Another has joined under the member's instance name. */
+    FencedInstanceId: 311,
     /** The batch's number is not the next one: a batch before it is missing. */
     OutOfOrderSequence: 320,
     /** The batch's number was used before, by a batch that is no longer remembered or was another. */

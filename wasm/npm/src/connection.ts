@@ -57,7 +57,7 @@ export interface ConsumeOptions {
 /** How to join a group. */
 export interface JoinOptions {
     /** How partitions are shared out. The first member's choice holds. `"range"` by default. */
-    assignor?: Assignor;
+    assignor?: Exclude<Assignor, "cooperativeSticky">;
     /** Where to begin where the group has committed nothing. `"earliest"` by default. */
     start?: "earliest" | "latest";
     /** After this long without a sign of life the member is out. 45,000 by default. */

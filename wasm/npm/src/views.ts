@@ -131,7 +131,7 @@ export interface TopicPolicyView {
 }
 
 /** How partitions are shared out among the members of a group. */
-export type Assignor = "range" | "roundRobin" | "sticky";
+export type Assignor = "range" | "roundRobin" | "sticky" | "cooperativeSticky";
 
 /** A consumer group. */
 export interface GroupView {
@@ -141,7 +141,7 @@ export interface GroupView {
     /** How often its assignment changed. */
     generation: number;
     assignor: Assignor;
-    members: { id: bigint; conn: bigint; client: string }[];
+    members: { id: bigint; conn?: bigint; client: string; instance?: string }[];
     /** Every partition that is committed on or assigned. */
     partitions: GroupPartitionView[];
 }

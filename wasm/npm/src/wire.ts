@@ -101,7 +101,6 @@ export interface WireNews {
     cancelled: { consumer: bigint };
     delivered: { consumer: bigint; deliveries: WireDelivery[] };
     assigned: { member: bigint; generation: number; partitions: WireAssignment[] };
-    expelled: { member: bigint };
     pressure: {
         isHigh: boolean;
         storedBytes: bigint;
@@ -109,6 +108,7 @@ export interface WireNews {
         high: bigint;
         max: bigint;
     };
+    expelled: { member: bigint; reason: string };
     activity: { at: bigint; activity: WireActivity };
 }
 
@@ -162,6 +162,7 @@ export type WireDeadlineReason =
     | "leaseEnds"
     | "delayEnds"
     | "sessionEnds"
+    | "rebalanceEnds"
     | "waitEnds"
     | "producerIdle"
     | "transactionEnds"
@@ -242,10 +243,10 @@ export interface WireTopicPolicy {
 export interface WireGroupView {
     id: number;
     name: string;
-    state: "empty" | "stable";
+    state: "empty" | "stable" | "reconciling";
     generation: number;
-    assignor: "range" | "roundRobin" | "sticky";
-    members: { id: bigint; conn: bigint; client: string }[];
+    assignor: "range" | "roundRobin" | "sticky" | "cooperativeSticky";
+    members: { id: bigint; conn?: bigint; client: string; instance?: string }[];
     partitions: {
         topic: string;
         partition: number;

@@ -167,6 +167,8 @@ impl Projector {
             LeaveReason::Disconnected => "its connection closed",
             LeaveReason::SessionTimeout => "it was silent for its session timeout",
             LeaveReason::TopicDeleted => "its topic was deleted",
+            LeaveReason::RebalanceTimeout => "it took longer than its rebalance timeout",
+            LeaveReason::InstanceFenced => "another joined under its instance's name",
         };
         let sentence = format!("{} is out of group {group}: {why}", self.name_of(actor));
         self.say_group(at, group, Some(actor), sentence);

@@ -28,7 +28,8 @@ impl Projector {
         }
         for group in &overview.groups {
             for member in &group.members {
-                self.members.insert(member.id, self.who(member.conn));
+                let Some(conn) = member.conn else { continue };
+                self.members.insert(member.id, self.who(conn));
             }
         }
         let before = self.layout();
@@ -124,7 +125,7 @@ impl Projector {
             members: view
                 .members
                 .iter()
-                .map(|member| Member { id: member.id, actor: self.who(member.conn) })
+                .filter_map(|member| Some(Member { id: member.id, actor: self.who(member.conn?) }))
                 .collect(),
             cursors: Vec::new(),
         };

@@ -273,7 +273,9 @@ impl Projector {
             }
             Activity::OffsetDeleted { .. }
             | Activity::Trimmed { .. }
-            | Activity::Compacted { .. } => {
+            | Activity::Compacted { .. }
+            | Activity::PartitionRevoked { .. }
+            | Activity::MemberReturned { .. } => {
                 self.is_stale = true;
                 self.say(at, LineKind::Topology, activity.to_string(), About::default());
             }

@@ -79,6 +79,8 @@ impl Member {
             assignor: Assignor::Range,
             start: Start::Earliest,
             session_timeout: Some(SESSION_TIMEOUT),
+            instance: None,
+            rebalance_timeout: None,
         }));
     }
 
@@ -244,7 +246,7 @@ impl Part for Member {
             self.go_on(desk);
         } else if let Event::Done { tag } = event {
             self.committing.remove(tag);
-        } else if let Event::Expelled { member } = event
+        } else if let Event::Expelled { member, .. } = event
             && self.member == Some(*member)
         {
             self.reset();
@@ -264,7 +266,7 @@ impl Part for Member {
         if self.beat_at.is_some_and(|at| at <= desk.now) {
             self.beat_at = Some(desk.now + HEARTBEAT);
             if let Some(member) = self.member {
-                desk.send(Op::Heartbeat { member });
+                desk.send(Op::Heartbeat { member, generation: None });
             }
         }
         if self.join_at.is_some_and(|at| at <= desk.now) {

@@ -56,7 +56,7 @@ impl Member {
         {
             self.generation = *generation;
             self.partitions = Some(partitions.len());
-        } else if let Event::Expelled { member } = event
+        } else if let Event::Expelled { member, .. } = event
             && *member == self.id
         {
             return Err(Failure::failed(
@@ -94,6 +94,8 @@ pub(super) async fn poll(
         assignor: Default::default(),
         start,
         session_timeout: None,
+        instance: None,
+        rebalance_timeout: None,
     };
     let joined = match client.request(op).await {
         Ok(joined) => joined,
