@@ -470,6 +470,15 @@ pub enum Activity<'a> {
         /// Its number before.
         before: MemberId,
         /// Its connection.
+    },
+    /// A message came to a queue that had come before, and was not stored again.
+    CameBefore {
+        /// The queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Where the first one lies, or lay.
+        offset: Offset,
+        /// The publisher.
         conn: ConnId,
     },
 }
@@ -671,6 +680,9 @@ impl fmt::Display for Activity<'_> {
                 f,
                 "{queue}@{offset} was dropped: {reason}, and {queue} has no dead-letter queue"
             ),
+            Activity::CameBefore { queue, offset, conn } => {
+                write!(f, "{conn} published {queue}@{offset} again; it was not stored again")
+            }
             Activity::ConsumerActive { queue, consumer } => {
                 write!(f, "{consumer} is the active consumer of {queue} now")
             }

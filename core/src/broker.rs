@@ -42,6 +42,7 @@ mod connection;
 mod consume;
 mod deadletter;
 mod declare;
+mod dedup;
 mod deliver;
 mod describe;
 mod evolve;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::activity::{Activity, LeaveReason};
 use crate::id::{
     Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
-    ProducerId, Tag,
+    ProducerId, QueueId, Tag,
 };
 use crate::record::{RawRecord, Records};
 use crate::refusal::Refusal;
@@ -60,6 +60,9 @@ pub enum Event<'a> {
         /// one came to lie, and nothing was stored now.
         #[serde(default)]
         duplicate: bool,
+        /// The records that a queue was given before, and did not store again.
+        #[serde(default)]
+        duplicates: Cow<'a, [Duplicate]>,
     },
     /// The consumer is there.
     Consuming {
@@ -220,6 +223,19 @@ pub struct OffsetChange<'a> {
     pub from: Option<Offset>,
     /// What is committed now, or would be.
     pub to: Offset,
+}
+
+/// A record that a queue was given before: see [`crate::QueuePolicy::deduplication`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Duplicate {
+    /// Which queue.
+    pub queue: QueueId,
+    /// Which of the batch's records, from 0; of those that came to this queue, where an exchange
+    /// sent them different ways.
+    pub index: u32,
+    /// Where the first one lies, or lay.
+    pub offset: Offset,
 }
 
 /// One message in the hands of a consumer.

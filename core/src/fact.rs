@@ -11,6 +11,7 @@ use crate::id::{
 use crate::policy::{QueueSetting, TopicSetting, first};
 use crate::record::{RawRecord, Records};
 use crate::request::{Destination, ExchangeKind, HeaderMatch};
+use crate::sameness::Remembered;
 use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
@@ -561,6 +562,15 @@ pub enum Fact<'a> {
         /// By what; None: straight to the queue.
         #[serde(borrow)]
         via: Option<Via<'a>>,
+    },
+    /// Only in snapshots: what a queue remembers, so as not to store it twice.
+    Remembered {
+        /// Which queue.
+        queue: QueueId,
+        /// Whether it remembers nothing else so far.
+        anew: bool,
+        /// The messages, the oldest first.
+        messages: Cow<'a, [Remembered]>,
     },
 }
 

@@ -123,7 +123,7 @@ pub use activity::{Activity, LeaveReason, Loss, TransactionEnd, TrimReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use death::deaths;
 pub use effect::{CloseReason, Effect, Sink};
-pub use event::{Assignment, Delivery, Event, Fetched, OffsetChange};
+pub use event::{Assignment, Delivery, Duplicate, Event, Fetched, OffsetChange};
 pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,

@@ -177,6 +177,8 @@ pub struct Limits {
     /// Under so many bytes they are told that they may go on. None: three fifths of the maximum,
     /// or three quarters of the high mark where that is less.
     pub stored_bytes_low: Option<u64>,
+    /// Messages that one queue remembers so as not to store them twice.
+    pub deduplicated_max: u32,
     /// Messages in one queue that are not settled, where the queue's policy names no other bound.
     pub queue_messages_max: u64,
     /// Exchanges, the built-in ones aside.
@@ -223,6 +225,7 @@ impl Default for Limits {
             stored_bytes_max: 1 << 30,
             stored_bytes_high: None,
             stored_bytes_low: None,
+            deduplicated_max: 200_000,
             queue_messages_max: 10_000_000,
             exchanges_max: 10_000,
             queues_max: 100_000,

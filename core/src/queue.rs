@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::map::Map;
 use crate::policy::{QueueKind, QueuePolicy};
 use crate::record::Records;
+use crate::sameness::Memory;
 use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::TimerId;
@@ -51,6 +52,8 @@ pub(crate) struct Queue {
     pub(crate) standby: VecDeque<ConsumerId>,
     /// Bytes of its unsettled records; counted only where they have a bound.
     pub(crate) bytes: u64,
+    /// The messages that it was given of late, where none is to be stored twice.
+    pub(crate) memory: Memory,
     /// Whether messages here can be too old to be delivered.
     pub(crate) may_expire: bool,
     /// Dropped without a dead letter, since this broker started.
@@ -96,6 +99,7 @@ impl Queue {
             attached: 0,
             standby: VecDeque::new(),
             bytes: 0,
+            memory: Memory::default(),
             may_expire,
             dropped: 0,
             acked: 0,

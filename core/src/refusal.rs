@@ -88,6 +88,8 @@ codes! {
     Internal = 230,
     /// The queue is another connection's alone (AMQP's `resource-locked`).
     Exclusive = 240,
+    /// The queue remembers as many messages as it may, so as not to store them twice.
+    DeduplicationFull = 241,
     /// The record needs a key: its topic is compacted.
     KeyMissing = 260,
     /// The lease ended, was settled, or belongs to another connection. Reserved for requests that
@@ -129,7 +131,10 @@ impl Code {
 
     /// Whether the same request may succeed later without anyone changing it.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Code::QueueFull | Code::BrokerFull | Code::ShuttingDown)
+        matches!(
+            self,
+            Code::DeduplicationFull | Code::QueueFull | Code::BrokerFull | Code::ShuttingDown
+        )
     }
 
     /// A refusal of this kind.

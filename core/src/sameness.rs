@@ -78,6 +78,11 @@ impl Memory {
                 Some(_) | None => break,
             }
         }
+        self.put_back(Remembered { at, offset, sign });
+    }
+
+    /// Remembers a message, and forgets none.
+    pub(crate) fn put_back(&mut self, Remembered { at, offset, sign }: Remembered) {
         let sign = Arc::new(sign);
         self.found.insert(sign.clone(), (at, offset));
         self.order.push_back((at, offset, sign));

@@ -98,6 +98,7 @@ impl Workload {
                 record_bytes_max: 64,
                 batch_bytes_max: 256,
                 stored_bytes_max: 2_000,
+                deduplicated_max: 5,
                 queue_messages_max: 20,
                 exchanges_max: 5,
                 queues_max: 3,

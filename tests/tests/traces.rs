@@ -86,6 +86,9 @@ traces! {
     a_redrive_passes_over_what_has_no_origin
     a_queue_gets_another_policy
     a_record_brings_its_options
+    a_message_with_the_same_id_is_stored_once
+    a_message_with_the_same_body_is_stored_once
+    what_is_remembered_has_a_bound
     a_message_expires_after_its_time_to_live
     an_expired_message_is_dead_lettered
     a_time_to_live_of_zero_is_now_or_never

@@ -107,12 +107,12 @@ variants! {
         RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
         TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
-        WorkGroupDeleted KeptGone Died CameVia;
+        WorkGroupDeleted KeptGone Died CameVia Remembered;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
-        Pressure DeadLetterLost PartitionRevoked MemberReturned;
+        Pressure DeadLetterLost PartitionRevoked MemberReturned CameBefore;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
         Journey Page WorkGroup;
 }

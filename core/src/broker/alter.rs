@@ -166,6 +166,9 @@ impl Broker {
         queue.policy = policy;
         queue.may_expire |= queue.policy.ttl.is_some();
         queue.altered = true;
+        if queue.policy.deduplication.is_none() {
+            queue.memory.clear();
+        }
         self.count_bytes(id);
         self.wake(id);
         Ok(())

@@ -97,6 +97,9 @@ impl Broker {
             Fact::QueueMade { id, name, at, settings } => {
                 self.queue_made(id, name, at, QueuePolicy::of(&settings))?;
             }
+            Fact::Remembered { queue, anew, messages } => {
+                self.remembered(queue, anew, messages.into_owned())?;
+            }
             Fact::QueueAltered { id, at, settings } => self.queue_altered(id, at, &settings)?,
             Fact::ProducerInitialised { id, name, epoch, renewed, timeout, at } => {
                 self.producer_initialised(id, name, (epoch, renewed), timeout, at)?;

@@ -30,7 +30,14 @@ impl Broker {
         Err(broken(&format!("message {offset} of queue {id}")))
     }
 
+    /// A batch that was published came to lie in its logs.
     pub(super) fn stored(&mut self, at: Time, stored: &Stored<'_>) -> Evolved {
+        self.lies(at, stored)?;
+        self.remember(at, stored);
+        Ok(())
+    }
+
+    fn lies(&mut self, at: Time, stored: &Stored<'_>) -> Evolved {
         let records = stored.records.to_shared();
         for Append { place, base } in stored.appends.iter() {
             let log = self.log(*place)?;
@@ -243,7 +250,7 @@ impl Broker {
         let records = batch.finish().expect("there is one record");
         let append = Append { place: Place::Queue(to), base: to_offset };
         self.saw(at);
-        self.stored(at, &Stored { appends: Cow::Borrowed(&[append]), records })
+        self.lies(at, &Stored { appends: Cow::Borrowed(&[append]), records })
     }
 
     pub(super) fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {

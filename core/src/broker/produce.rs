@@ -155,7 +155,11 @@ impl Broker {
     ) {
         if confirm {
             let appends = Cow::Borrowed(appends);
-            self.tell(conn, Event::Published { tag, appends, duplicate: true }, out);
+            self.tell(
+                conn,
+                Event::Published { tag, appends, duplicate: true, duplicates: Cow::Borrowed(&[]) },
+                out,
+            );
         }
         let Sequenced { producer, sequence, .. } = by;
         self.note(out, || Activity::Deduplicated { producer, sequence, count, conn });

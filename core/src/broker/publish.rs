@@ -63,6 +63,7 @@ impl Broker {
         };
         self.check_size(records)?;
         let Routed { parts, unroutable: nowhere } = self.routed(to, unroutable, records)?;
+        let (parts, duplicates) = self.without_duplicates(parts)?;
         self.check_room(&parts)?;
         for part in &parts {
             self.check_keys(&part.route.topics, &part.records)?;
@@ -84,7 +85,16 @@ impl Broker {
         if confirm && planted(Planted::ConfirmBeforeFact) {
             let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
             let appends = appends.collect();
-            self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
+            self.tell(
+                conn,
+                Event::Published {
+                    tag,
+                    appends,
+                    duplicate: false,
+                    duplicates: Cow::Borrowed(&duplicates),
+                },
+                out,
+            );
         }
         let places = batches.iter().flat_map(|batch| batch.appends.iter());
         self.come_via(places, way(to), out);
@@ -129,13 +139,23 @@ impl Broker {
         };
         if confirm && !planted(Planted::ConfirmBeforeFact) {
             let appends = Cow::Borrowed(&appends[..]);
-            self.tell(conn, Event::Published { tag, appends, duplicate: false }, out);
+            self.tell(
+                conn,
+                Event::Published {
+                    tag,
+                    appends,
+                    duplicate: false,
+                    duplicates: Cow::Borrowed(&duplicates),
+                },
+                out,
+            );
         }
         for batch in &batches {
             for append in batch.appends.iter() {
                 self.note_append(conn, *append, batch.records.count(), via, out);
             }
         }
+        self.note_duplicates(conn, &duplicates, out);
         self.deliver_woken(out);
         for Stored { appends, records } in &batches {
             let came = (records.as_bytes().len(), records.count());

@@ -186,6 +186,16 @@ fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
         let settings = queue.policy.settings().into();
         put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
     }
+    if queue.policy.deduplication.is_some() {
+        let messages: Vec<_> = queue.memory.iter().collect();
+        let mut put = |anew, messages: &[_]| {
+            let messages = Cow::Borrowed(messages);
+            put(Fact::Remembered { queue: queue.id, anew, messages });
+        };
+        // Its records tell of some, also of those that were taken back.
+        put(true, &[]);
+        messages.chunks(SETTLED_PER_FACT_MAX).for_each(|messages| put(false, messages));
+    }
 }
 
 /// What was committed together is told together, as long as it fits in a fact.

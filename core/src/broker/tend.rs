@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::check::{Checked, hold};
-use super::{Broker, Refused};
+use super::{Broker, Refused, Violation};
 use crate::effect::Sink;
 use crate::id::{ConnId, Offset, QueueId};
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, OVERFLOW_PER_APPLY_MAX};
@@ -189,6 +189,9 @@ impl Broker {
             hold(bytes == queue.bytes, || {
                 format!("queue {name}: {bytes} bytes, {} are counted", queue.bytes)
             })?;
+        }
+        if let Some(fault) = queue.memory.fault() {
+            return Err(Violation(format!("queue {name}: {fault}")));
         }
         if queue.woken || !self.started {
             return Ok(());

@@ -321,6 +321,7 @@ impl Broker {
                 if commit {
                     queue.work.commit(offset, &mut clock);
                 } else {
+                    self.forget(id, offset);
                     self.gone(id, offset)?;
                 }
             }

@@ -263,6 +263,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::MessageState { .. }
         | Fact::QueueMade { .. }
         | Fact::QueueAltered { .. }
+        | Fact::Remembered { .. }
         | Fact::ProducerInitialised { .. }
         | Fact::ProducerExpired { .. }
         | Fact::ProducerSequence { .. }

@@ -78,6 +78,7 @@ fn config<'t>(words: impl Iterator<Item = &'t str>) -> Result<Command<'t>, Strin
             "record_bytes_max" => limits.record_bytes_max = value,
             "batch_bytes_max" => limits.batch_bytes_max = value,
             "stored_bytes_max" => limits.stored_bytes_max = u64::from(value),
+            "deduplicated_max" => limits.deduplicated_max = value,
             "queue_messages_max" => limits.queue_messages_max = u64::from(value),
             "exchanges_max" => limits.exchanges_max = value,
             "queues_max" => limits.queues_max = value,

@@ -1,10 +1,10 @@
 //! Effects as lines: compact, and with everything that matters in them.
 
 use fanlight_core::{
-    Assignment, Attempt, BindingView, Death, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
-    GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
-    Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored, StoredCommit, Time,
-    View, WantedHeader, WorkGroupView,
+    Assignment, Attempt, BindingView, Death, Delivery, Duplicate, Effect, Event, ExchangeView,
+    Fact, Fetched, GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset,
+    OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored,
+    StoredCommit, Time, View, WantedHeader, WorkGroupView,
 };
 
 use super::explained::{shown_connection, shown_due, shown_journey};
@@ -191,6 +191,7 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
         Fact::LogStarts { .. }
         | Fact::NumbersFrom { .. }
         | Fact::MessageState { .. }
+        | Fact::Remembered { .. }
         | Fact::ProducerSequence { .. }
         | Fact::ProducersFrom { .. }
         | Fact::TransactionOpen { .. }
@@ -223,9 +224,14 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
                 refusal.message
             )
         }
-        Event::Published { tag, appends, duplicate } => {
+        Event::Published { tag, appends, duplicate, duplicates } => {
             let before = if *duplicate { " before, at" } else { "" };
-            format!("{tag} published{before} {}", names.appends(appends))
+            let again = duplicates.iter().map(|duplicate| {
+                let Duplicate { queue, index, offset } = duplicate;
+                format!("; record {index} came before: {}@{offset}", names.queue(*queue))
+            });
+            let again: String = again.collect();
+            format!("{tag} published{before} {}{again}", names.appends(appends))
         }
         Event::ProducerReady { tag, producer, epoch } => {
             format!("{tag} ready as {producer} epoch={epoch}")

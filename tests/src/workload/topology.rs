@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Backoff, Batch, ConnId, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Inspect, Keep,
-    Listed, MatchMode, Offset, Op, Options, Overflow, QueueKind, QueuePolicy, Records, Span,
-    Target, Time, Unroutable, WantedHeader,
+    Backoff, Batch, ConnId, Deduplication, Destination, ExchangeKind, ExchangePolicy, HeaderMatch,
+    Inspect, Keep, Listed, MatchMode, Offset, Op, Options, Overflow, QueueKind, QueuePolicy,
+    Records, Sameness, Span, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, WORK_GROUPS, Workload};
@@ -187,6 +187,10 @@ impl Workload {
             0 => policy.kind = QueueKind::Fifo,
             1 => policy.priorities = 3,
             _ => {}
+        }
+        if self.dice.percent(40) {
+            let by = *self.dice.pick(&[Sameness::Id, Sameness::Content]);
+            policy.deduplication = Some(Deduplication { window: self.span(), by });
         }
         policy.single_active = self.dice.percent(20);
         policy.exclusive = self.dice.percent(5);

@@ -85,6 +85,8 @@ export interface Happenings {
     };
     /** A consumer takes over where only one is active. */
     consumerActive: { queue: string; consumer: bigint };
+    /** A message came to a queue that had come before, and was not stored again. */
+    cameBefore: Held & { conn: bigint };
 }
 
 interface Published {

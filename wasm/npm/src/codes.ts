@@ -42,6 +42,8 @@ export const codes = {
     UnknownProducer: 220,
     /** The queue is another connection's alone. */
     Exclusive: 240,
+    /** The queue remembers as many messages as it may, so as not to store them twice. */
+    DeduplicationFull: 241,
     /** The record needs a key: its topic is compacted. */
     KeyMissing: 260,
     /** The lease ended, was settled, or belongs to another connection. */

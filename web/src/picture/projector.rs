@@ -304,7 +304,7 @@ impl Projector {
                 let about = About { actor: Some(actor), ..About::default() };
                 self.say(at, LineKind::Refusal, activity.to_string(), about);
             }
-            Activity::ConsumerActive { .. } => {
+            Activity::ConsumerActive { .. } | Activity::CameBefore { .. } => {
                 self.say(at, LineKind::Work, activity.to_string(), About::default());
             }
             Activity::Pressure { .. } => {
