@@ -470,6 +470,7 @@ pub enum Activity<'a> {
         /// Its number before.
         before: MemberId,
         /// Its connection.
+        conn: ConnId,
     },
     /// A message came to a queue that had come before, and was not stored again.
     CameBefore {
