@@ -111,12 +111,13 @@ impl Broker {
             put(Fact::Rebalanced { group: group.id, generation: group.generation });
             put_commits(group, &mut put);
         }
-        self.put_ways(&mut put);
         self.put_producers(&mut put);
         // After what is open and aborted: workers pass over that.
         for (name, group) in &self.work_groups {
             self.put_work_group(name, group, &mut put);
         }
+        // After the parts of work groups, which messages come to by ways, too.
+        self.put_ways(&mut put);
         put(Fact::NumbersFrom {
             queue: self.next_queue,
             topic: self.next_topic,
