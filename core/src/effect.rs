@@ -8,6 +8,7 @@ use crate::id::ConnId;
 
 /// One consequence of an input. Position is the condition: an event may leave the process once
 /// every fact that came before it is as durable as the driver promises.
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect<'a> {
     /// To be kept.

@@ -6,6 +6,7 @@ use crate::id::ConnId;
 use crate::request::{Request, Session};
 
 /// Everything that can come to a broker.
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input<'a> {
     /// A connection opened. The driver chooses its number and never gives one twice.

@@ -51,11 +51,6 @@ impl<T: Ord + Copy> Set<T> {
         }
     }
 
-    /// Keeps some of the values.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(T) -> bool) {
-        self.0.retain(|value| keep(*value));
-    }
-
     /// Removes a value; false if it was not there.
     pub(crate) fn remove(&mut self, value: T) -> bool {
         match self.0.binary_search(&value) {

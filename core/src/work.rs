@@ -121,10 +121,6 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// A message like most.
-    pub(crate) const PLAIN: Arrival<'static> =
-        Arrival { priority: 0, ready_at: Time::ZERO, expires: Time::MAX, group: None, held: false };
-
     fn is_plain(&self, now: Time) -> bool {
         let Arrival { priority, ready_at, expires, group, held } = *self;
         priority == 0 && ready_at <= now && expires == Time::MAX && group.is_none() && !held
@@ -211,11 +207,6 @@ impl Work {
     /// How many wait for their transaction.
     pub(crate) fn held(&self) -> u64 {
         self.held
-    }
-
-    /// How many groups have a message.
-    pub(crate) fn groups(&self) -> usize {
-        self.lanes.len()
     }
 
     /// How many are not settled.

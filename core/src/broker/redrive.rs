@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{Append, ConnId, Offset, Place, QueueId, Tag};
 use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
-use crate::record::{Options, RawRecord, Record};
+use crate::record::{Options, Record};
 use crate::refusal::Code;
 use crate::request::Pick;
 

@@ -31,10 +31,11 @@ impl Broker {
         if queue.policy.exclusive && queue.owner.is_none() {
             return self.remove_queue(id, "its connection is gone", out);
         }
-        if let Some(expires) = queue.policy.expires {
-            if queue.is_unused() && queue.used_at + expires <= now {
-                return self.remove_queue(id, &format!("nobody used it for {expires}"), out);
-            }
+        if let Some(expires) = queue.policy.expires
+            && queue.is_unused()
+            && queue.used_at + expires <= now
+        {
+            return self.remove_queue(id, &format!("nobody used it for {expires}"), out);
         }
         for _ in 0..EXPIRIES_PER_APPLY_MAX {
             let oldest = self.queues[&id].work.oldest_ready();

@@ -127,7 +127,9 @@ impl Broker {
         let (from, stable) = (log.start(), log.stable_end());
         let to = match before {
             Position::At(offset) if offset < from => from,
-            other => resolve(log, other, Isolation::Committed)?.min(stable),
+            Position::Earliest | Position::Latest | Position::At(_) | Position::Since(_) => {
+                resolve(log, before, Isolation::Committed)?.min(stable)
+            }
         };
         if let Position::At(offset) = before
             && offset > stable

@@ -22,11 +22,10 @@ pub(super) struct Cause {
 impl Broker {
     /// What is done from now on is done because of this request.
     pub(super) fn because_of(&mut self, conn: ConnId, op: &Op<'_>) {
-        let named = match op {
-            Op::Publish { to: Target::Exchange { name, routing_key }, .. } => {
-                (self.journeys.on() && !name.is_empty()).then(|| (name, routing_key))
-            }
-            _ => None,
+        let named = if let Op::Publish { to: Target::Exchange { name, routing_key }, .. } = op {
+            (self.journeys.on() && !name.is_empty()).then_some((name, routing_key))
+        } else {
+            None
         };
         let via = named.map(|(exchange, routing_key)| {
             let (exchange, routing_key) =

@@ -19,6 +19,10 @@ pub(crate) struct Segment {
     pub(super) latest: Time,
     /// Where each record that is left lies, once some went from between others: as the offset's
     /// distance from the base and the index in the batch.
+    #[expect(
+        clippy::box_collection,
+        reason = "most batches have all their records, and no such list"
+    )]
     pub(super) kept: Option<Box<Vec<(u32, u32)>>>,
     /// None once the last was released.
     pub(super) records: Option<Records<'static>>,

@@ -66,9 +66,4 @@ impl Lanes {
         }
         next
     }
-
-    /// How many groups have a message.
-    pub(crate) fn len(&self) -> usize {
-        self.by_group.len()
-    }
 }
