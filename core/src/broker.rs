@@ -14,7 +14,8 @@ use crate::fact::Fact;
 use crate::group::{Group, Partition};
 use crate::held::Held;
 use crate::id::{
-    ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, ProducerId, QueueId, Tag, TopicId,
+    ConnId, ConsumerId, Epoch, GroupId, MemberId, Offset, ProducerId, QueueId, RedriveId, Tag,
+    TopicId,
 };
 use crate::input::Input;
 use crate::journey::Journeys;
@@ -58,6 +59,7 @@ mod produce;
 mod publish;
 mod rebalance;
 mod redrive;
+mod redrive_job;
 mod retention;
 mod room;
 mod route;
@@ -75,6 +77,7 @@ use bindings::Bound;
 use membership::Joining;
 
 pub use check::Violation;
+use redrive_job::Redrive;
 pub use snapshot::LoadError;
 
 /// What a broker is made with.
@@ -134,6 +137,8 @@ pub struct Broker {
     bindings: usize,
     /// Which exchanges have bindings that lead there.
     bound_to: BTreeMap<Leads, BTreeSet<String>>,
+    redrives: Map<RedriveId, Redrive>,
+    next_redrive: RedriveId,
     /// Exchanges that are to go with their last binding, and lost it.
     bereft: Vec<String>,
     stored_bytes: u64,
@@ -267,6 +272,8 @@ impl Broker {
             transactions: Set::default(),
             bindings: 0,
             bound_to: BTreeMap::new(),
+            redrives: Map::default(),
+            next_redrive: RedriveId(1),
             bereft: Vec::new(),
             stored_bytes: 0,
             is_high: false,
@@ -554,6 +561,11 @@ impl Broker {
             }
             Op::DeleteWorkGroup { name } => self.delete_work_group(&name, out)?,
             Op::Watch { on } => self.watch(conn, on),
+            Op::StartRedrive { queue, filter, to, rate, dry_run } => {
+                let asked = redrive_job::Asked { queue, filter, to, rate, dry_run };
+                return self.start_redrive(conn, tag, asked, out);
+            }
+            Op::StopRedrive { redrive } => return self.stop_redrive(conn, tag, redrive, out),
             Op::Inspect { what } => return self.inspect(conn, tag, &what, out),
             Op::AlterQueue { name, policy } => self.alter_queue(conn, &name, &policy, out)?,
             Op::Prefetch { max } => self.prefetch(conn, max),
@@ -607,6 +619,7 @@ impl Broker {
                     self.expired(queue, offset, out);
                 }
                 Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
+                Due::Redrive(id) => self.redrive_due(id, timer, out),
                 Due::Kept(queue) => self.kept_long_enough(queue, timer, out),
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Revocation(member) => self.revocation_expired(member, timer, out),

@@ -1,6 +1,7 @@
 //! What a connection is told.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +9,12 @@ use crate::activity::{Activity, LeaveReason};
 use crate::id::{
     Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
     ProducerId, QueueId, Tag,
+    ProducerId, RedriveId, Tag,
 };
 use crate::record::{RawRecord, Records};
 use crate::refusal::Refusal;
 use crate::time::Time;
-use crate::view::View;
+use crate::view::{MessageView, RedriveView, View};
 
 /// Everything a connection can be told. `tag` is the request's that it answers.
 ///
@@ -208,6 +210,21 @@ pub enum Event<'a> {
         high: u64,
         /// At so many publishes are refused.
         max: u64,
+    },
+    /// The job began.
+    RedriveStarted {
+        /// Of the request.
+        tag: Tag,
+        /// What it is called.
+        redrive: RedriveId,
+    },
+    /// A job ended that this connection started.
+    RedriveEnded {
+        /// Which, how, and how many it moved; or, in a dry run, would have moved.
+        redrive: RedriveView,
+        /// The first of those that a dry run found.
+        #[serde(borrow)]
+        messages: Vec<MessageView<'a>>,
     },
 }
 

@@ -6,12 +6,14 @@ use alloc::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    Append, Epoch, Generation, GroupId, Offset, Place, ProducerEpoch, ProducerId, QueueId, TopicId,
+    Append, Epoch, Generation, GroupId, Offset, Place, ProducerEpoch, ProducerId, QueueId,
+    RedriveId, TopicId,
 };
 use crate::policy::{QueueSetting, TopicSetting, first};
 use crate::record::{RawRecord, Records};
 use crate::request::{Destination, ExchangeKind, HeaderMatch};
 use crate::sameness::Remembered;
+use crate::request::{Condition, Destination, ExchangeKind, HeaderMatch};
 use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
@@ -571,6 +573,45 @@ pub enum Fact<'a> {
         anew: bool,
         /// The messages, the oldest first.
         messages: Cow<'a, [Remembered]>,
+    /// A job that redrives messages began.
+    RedriveStarted {
+        /// What it is called.
+        id: RedriveId,
+        /// Where the messages are.
+        queue: QueueId,
+        /// Only those before this offset.
+        until: Offset,
+        /// When.
+        at: Time,
+        /// Which of them.
+        filter: Cow<'a, [Condition<'a>]>,
+        /// Where to; None: each to the queue it last died in.
+        to: Option<QueueId>,
+        /// At most so many a second.
+        rate: Option<u32>,
+        /// Whether it only counts.
+        dry_run: bool,
+    },
+    /// A job moved some, and is so far.
+    RedriveStepped {
+        /// Which.
+        id: RedriveId,
+        /// Where it goes on.
+        next: Offset,
+        /// How many it moved.
+        moved: u64,
+        /// How many could go nowhere.
+        skipped: u64,
+    },
+    /// A job ended.
+    RedriveEnded {
+        /// Which.
+        id: RedriveId,
+    },
+    /// Only in snapshots: the number that the next job gets.
+    RedrivesFrom {
+        /// Which.
+        next: RedriveId,
     },
 }
 

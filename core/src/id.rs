@@ -86,6 +86,12 @@ id!(
     ""
 );
 
+id!(
+    /// A job that redrives messages; never given twice.
+    RedriveId(u32),
+    "redrive-"
+);
+
 impl Offset {
     /// The offset `n` places further on.
     pub const fn plus(self, n: u64) -> Offset {

@@ -127,7 +127,7 @@ pub use event::{Assignment, Delivery, Duplicate, Event, Fetched, OffsetChange};
 pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
-    ProducerEpoch, ProducerId, QueueId, Tag, TopicId,
+    ProducerEpoch, ProducerId, QueueId, RedriveId, Tag, TopicId,
 };
 pub use input::Input;
 pub use limits::Limits;
@@ -140,9 +140,9 @@ pub use policy::{
 pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records};
 pub use refusal::{Code, Refusal};
 pub use request::{
-    Assignor, Budget, CommitOffset, Destination, ExchangeKind, ExchangePolicy, HeaderMatch,
-    Inspect, Isolation, Listed, MatchMode, Op, PROTOCOL, Pick, Position, Request, Sequenced,
-    Session, Start, Target, Unroutable, WantedHeader,
+    Assignor, Budget, CommitOffset, Condition, Destination, ExchangeKind, ExchangePolicy,
+    HeaderMatch, Inspect, Isolation, Listed, MatchMode, Op, PROTOCOL, Pick, Position, Request,
+    Sequenced, Session, Start, Target, Unroutable, WantedHeader,
 };
 pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};
@@ -151,5 +151,6 @@ pub use view::{
     DeadlineReason, Death, DeathReason, DueView, ExchangeView, GroupMemberView, GroupPartitionView,
     GroupState, GroupSummary, GroupView, Happened, HoldsView, JourneyStep, JourneyView, MemberView,
     MessageState, MessageView, Overview, Page, PartitionView, ProducerView, QueueConsumerView,
-    QueueView, SequenceView, TopicView, TransactionView, View, WaitView, WorkGroupView, WriteView,
+    QueueView, RedriveState, RedriveView, SequenceView, TopicView, TransactionView, View, WaitView,
+    WorkGroupView, WriteView,
 };

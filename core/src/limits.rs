@@ -45,6 +45,18 @@ pub const PAGE_MAX: usize = 1_000;
 pub const JOURNEY_VIEW_MAX: usize = 1_024;
 /// Queues through which a message's journey is followed.
 pub const JOURNEY_HOPS_MAX: usize = 16;
+/// Messages that a redriving job moves in one step.
+pub const REDRIVE_STEP_MAX: u32 = 256;
+/// Messages that a dry run of a redrive shows.
+pub const REDRIVE_SHOWN_MAX: usize = 16;
+/// Conditions of one redrive.
+pub const REDRIVE_CONDITIONS_MAX: usize = 16;
+/// Jobs that redrive messages, at a time.
+pub const REDRIVES_MAX: u32 = 64;
+/// Between two steps of a job, so that others have their turn.
+pub const REDRIVE_PAUSE: Span = Span::from_millis(1);
+/// How long a job waits where there is no room for what it moves.
+pub const REDRIVE_WAIT: Span = Span::from_secs(1);
 /// Offsets in one `Commit`.
 pub const COMMITS_PER_REQUEST_MAX: usize = 4_096;
 /// Bytes that may be noted beside a committed offset (Kafka's `offset.metadata.max.bytes`).

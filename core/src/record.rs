@@ -27,7 +27,7 @@ mod options;
 mod plain;
 
 pub use options::Options;
-pub(crate) use plain::{optional_bytes, optional_own_bytes};
+pub(crate) use plain::{optional_bytes, optional_own_bytes, own_bytes};
 
 const KEY: u8 = 1;
 const HEADERS: u8 = 2;

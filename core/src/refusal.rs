@@ -86,6 +86,8 @@ codes! {
     UnknownProducer = 220,
     /// The exchange is internal: only other exchanges route to it.
     Internal = 230,
+    /// There is no such job that redrives messages, or it ended.
+    UnknownRedrive = 231,
     /// The queue is another connection's alone (AMQP's `resource-locked`).
     Exclusive = 240,
     /// The queue remembers as many messages as it may, so as not to store them twice.

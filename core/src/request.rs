@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ConnId, ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, Tag,
+    ConnId, ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId,
+    RedriveId, Tag,
 };
 use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::{Headers, Records};
 use crate::time::{Span, Time};
+use crate::view::DeathReason;
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL: u16 = 2;
@@ -549,6 +551,30 @@ pub enum Op<'a> {
         member: MemberId,
         /// The generation of the assignment.
         generation: Generation,
+    /// Starts a job that redrives what is ready in a queue and was there when it began, in small
+    /// steps and over restarts (SQS's `StartMessageMoveTask`). One job for each queue.
+    /// `RedriveStarted`; at its end `RedriveEnded`, if the connection is still there.
+    StartRedrive {
+        /// Where the messages are.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Which of them: those of which all of this holds.
+        #[serde(default)]
+        filter: Vec<Condition<'a>>,
+        /// Where to; None: each to the queue it last died in.
+        #[serde(borrow, default)]
+        to: Option<Cow<'a, str>>,
+        /// At most so many messages a second; None: as fast as steps go.
+        #[serde(default)]
+        rate: Option<u32>,
+        /// Whether to count, and show the first of them, but move none.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Stops a job; what it moved stays moved. `Count`, of messages moved.
+    StopRedrive {
+        /// Which.
+        redrive: RedriveId,
     },
 }
 
@@ -678,6 +704,14 @@ pub struct WantedHeader<'a> {
 }
 
 impl WantedHeader<'_> {
+    /// The same with a name and value of its own.
+    pub fn into_owned(self) -> WantedHeader<'static> {
+        WantedHeader {
+            name: Cow::Owned(self.name.into_owned()),
+            value: self.value.map(|value| Cow::Owned(value.into_owned())),
+        }
+    }
+
     /// Whether it is among these.
     pub fn is_in(&self, headers: Headers<'_>) -> bool {
         let value = self.value.as_deref();
@@ -743,6 +777,46 @@ pub enum Unroutable {
     Drop,
 }
 
+/// What has to hold of a message for it to be redriven. What is said of a death is said of the
+/// newest; it does not hold of a message that never died. New ones go to the end: facts hold them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Condition<'a> {
+    /// It died for this reason.
+    Reason(DeathReason),
+    /// It died in this queue.
+    Origin(Cow<'a, str>),
+    /// It has this header.
+    Header(WantedHeader<'a>),
+    /// It has this key.
+    Key {
+        /// The key.
+        #[serde(deserialize_with = "crate::record::own_bytes")]
+        key: Cow<'a, [u8]>,
+    },
+    /// It died then or later.
+    DiedSince(Time),
+    /// It died then or before.
+    DiedUntil(Time),
+    /// It had so many attempts when it died, or more.
+    AttemptsMin(u32),
+}
+
+impl Condition<'_> {
+    /// The same with names of its own.
+    pub fn into_owned(self) -> Condition<'static> {
+        match self {
+            Condition::Reason(reason) => Condition::Reason(reason),
+            Condition::Origin(queue) => Condition::Origin(Cow::Owned(queue.into_owned())),
+            Condition::Header(wanted) => Condition::Header(wanted.into_owned()),
+            Condition::Key { key } => Condition::Key { key: Cow::Owned(key.into_owned()) },
+            Condition::DiedSince(at) => Condition::DiedSince(at),
+            Condition::DiedUntil(at) => Condition::DiedUntil(at),
+            Condition::AttemptsMin(min) => Condition::AttemptsMin(min),
+        }
+    }
+}
+
 /// Which messages to redrive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -757,6 +831,14 @@ pub enum Pick<'a> {
     },
     /// The oldest that are ready, at most so many.
     Oldest {
+        /// How many.
+        messages_max: u32,
+    },
+    /// The oldest that are ready and of which all of this holds, at most so many; of the oldest
+    /// 4,096 that are ready. A job ([`Op::StartRedrive`]) goes over all of them.
+    Filtered {
+        /// What has to hold.
+        filter: Vec<Condition<'a>>,
         /// How many.
         messages_max: u32,
     },
@@ -964,4 +1046,6 @@ pub enum Inspect<'a> {
     /// One work group.
     #[serde(borrow)]
     WorkGroup(Cow<'a, str>),
+    /// The jobs that redrive messages, with their progress.
+    Redrives,
 }

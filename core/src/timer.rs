@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{MemberId, Offset, ProducerId, QueueId, TopicId};
+use crate::id::{MemberId, Offset, ProducerId, QueueId, RedriveId, TopicId};
 use crate::limits::DUE_SCAN_MAX;
 use crate::time::Time;
 use crate::view::DeadlineReason;
@@ -51,6 +51,8 @@ pub(crate) enum Due {
     Retention(TopicId, u32),
     /// Compaction of this partition goes on.
     Compaction(TopicId, u32),
+    /// A job goes on redriving.
+    Redrive(RedriveId),
 }
 
 impl Due {
@@ -63,6 +65,7 @@ impl Due {
             Due::Session(_) => DeadlineReason::SessionEnds,
             Due::Revocation(_) => DeadlineReason::RebalanceEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
+            Due::Redrive(_) => DeadlineReason::RedriveGoesOn,
             Due::Producer(_) => DeadlineReason::ProducerIdle,
             Due::Transaction(_) => DeadlineReason::TransactionEnds,
             Due::Tend(_, reason) => reason,

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{
     ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, Place, ProducerEpoch,
-    ProducerId, QueueId, TopicId,
+    ProducerId, QueueId, RedriveId, TopicId,
 };
 use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::RawRecord;
-use crate::request::{Assignor, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
+use crate::request::{Assignor, Condition, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
 use crate::time::{Span, Time};
 
 mod explain;
@@ -52,6 +52,8 @@ pub enum View<'a> {
     Page(Page),
     /// A work group.
     WorkGroup(WorkGroupView),
+    /// Jobs that redrive messages.
+    Redrives(Vec<RedriveView>),
 }
 
 /// Everything but the messages.
@@ -120,6 +122,8 @@ pub enum DeadlineReason {
     KeptLongEnough,
     /// A group's members have had time enough for a rebalance.
     RebalanceEnds,
+    /// A job goes on redriving.
+    RedriveGoesOn,
 }
 
 /// An exchange.
@@ -528,4 +532,48 @@ pub struct Death {
     pub ttl: Option<Span>,
     /// Whether a client redrove it after this death.
     pub redriven: bool,
+}
+
+/// A job that redrives messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedriveView {
+    /// What it is called.
+    pub id: RedriveId,
+    /// Where the messages are.
+    pub queue: String,
+    /// Where to; None: each to the queue it last died in.
+    pub to: Option<String>,
+    /// Which of them.
+    pub filter: Vec<Condition<'static>>,
+    /// At most so many a second.
+    pub rate: Option<u32>,
+    /// Whether it only counts.
+    pub dry_run: bool,
+    /// When it began.
+    pub started_at: Time,
+    /// What it is doing.
+    pub state: RedriveState,
+    /// How many it moved; in a dry run, how many it would have moved.
+    pub moved: u64,
+    /// How many could go nowhere: they never died, or where they died is gone.
+    pub skipped: u64,
+    /// About how many it has still to look at.
+    pub remaining: u64,
+}
+
+/// What a job is doing, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RedriveState {
+    /// It goes on.
+    Running,
+    /// It waits until there is room where the messages are to go.
+    NoRoom,
+    /// It has been over all of them.
+    Done,
+    /// A client stopped it.
+    Stopped,
+    /// The queue, or where the messages were to go, was deleted.
+    QueueGone,
 }

@@ -95,7 +95,8 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Read { budget, .. } if budget.wait > Span::ZERO => return Owed::Later("ReadDone"),
         Op::Poll { .. } => "Polled",
         Op::ResetOffsets { .. } => "OffsetsReset",
-        Op::DeleteOffsets { .. } | Op::PurgeQueue { .. } | Op::Redrive { .. } => "Count",
+        Op::StartRedrive { .. } => "RedriveStarted",
+        Op::DeleteOffsets { .. } | Op::PurgeQueue { .. } | Op::Redrive { .. } | Op::StopRedrive { .. } => "Count",
         Op::Consume { .. } => "Consuming",
         Op::Ack { .. }
         | Op::Nack { .. }
@@ -142,6 +143,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         Event::Count { tag, .. } => (*tag, "Count"),
         Event::Refused { tag, .. } => (*tag, "Refused"),
         Event::Published { tag, .. } => (*tag, "Published"),
+        Event::RedriveStarted { tag, .. } => (*tag, "RedriveStarted"),
         Event::Consuming { tag, .. } => (*tag, "Consuming"),
         Event::Received { tag, .. } => (*tag, "Received"),
         Event::Settled { tag, .. } => (*tag, "Settled"),
@@ -157,6 +159,7 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Returned { .. }
+        | Event::RedriveEnded { .. }
         | Event::Activity { .. }
         | Event::Pressure { .. } => return None,
     })

@@ -87,6 +87,8 @@ impl Client {
             | Event::Done { .. }
             | Event::Count { .. }
             | Event::Returned { .. }
+            | Event::RedriveStarted { .. }
+            | Event::RedriveEnded { .. }
             | Event::Settled { .. }
             | Event::ReadDone { .. }
             | Event::Inspected { .. }

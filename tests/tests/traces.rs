@@ -165,6 +165,7 @@ traces! {
     attempts_survive_a_restart
     offsets_survive_a_restart
     a_death_says_how_often_and_how_it_came
+    a_redrive_runs_as_a_job
     dead_letters_go_through_an_exchange
     a_dead_letter_that_goes_round_by_itself_is_dropped
     a_headers_exchange_sends_each_record_its_own_way

@@ -97,9 +97,12 @@ variants! {
         AlterQueue InitProducer CommitGroup DeleteOffsets CommitInTransaction EndTransaction
         Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup Replay
         Revoked;
+        AlterQueue InitProducer CommitGroup DeleteOffsets
+        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup
+        Replay StartRedrive StopRedrive;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
-        OffsetsReset Pressure;
+        OffsetsReset Pressure RedriveStarted RedriveEnded;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
@@ -108,13 +111,17 @@ variants! {
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
         TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
         WorkGroupDeleted KeptGone Died CameVia Remembered;
+        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted
+        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState
+        WorkGroupMade WorkGroupDeleted KeptGone Died CameVia
+        RedriveStarted RedriveStepped RedriveEnded RedrivesFrom;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
         Pressure DeadLetterLost PartitionRevoked MemberReturned CameBefore;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
-        Journey Page WorkGroup;
+        Journey Page WorkGroup Redrives;
 }
 
 #[test]

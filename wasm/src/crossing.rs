@@ -187,7 +187,9 @@ impl Ear {
                 | Event::ReadDone { .. }
                 | Event::Inspected { .. }
                 | Event::ProducerReady { .. }
-                | Event::Returned { .. } => Told::Event { conn, event },
+                | Event::Returned { .. }
+                | Event::RedriveStarted { .. }
+                | Event::RedriveEnded { .. } => Told::Event { conn, event },
                 Event::OffsetsReset { .. } => Told::Event { conn, event },
             },
             Effect::Close(conn, reason) => Told::Close { conn, close: reason },

@@ -375,6 +375,14 @@ impl Broker {
         let sessions = timers.filter(|timer| *timer != TimerId::NONE).count();
         let due =
             timed.sum::<usize>() + keeping + sessions + self.waits.len() + idle + tended + kept;
+        let due = timed.sum::<usize>()
+            + keeping
+            + sessions
+            + self.waits.len()
+            + idle
+            + tended
+            + kept
+            + self.redrive_timers();
         hold(due == self.timers.running(), || {
             format!("{} timers run, {due} have a reason", self.timers.running())
         })

@@ -261,7 +261,7 @@ impl Broker {
         Ok(())
     }
 
-    fn message(&self, id: QueueId, offset: Offset) -> MessageView<'_> {
+    pub(super) fn message(&self, id: QueueId, offset: Offset) -> MessageView<'_> {
         let queue = &self.queues[&id];
         let found = queue.log(&self.topics).find(offset);
         let (segment, index) = found.expect("an unsettled message is held");

@@ -3,6 +3,7 @@
 use alloc::format;
 
 use super::produce::Produced;
+use super::redrive_job::Task;
 use super::{Broker, Violation};
 use crate::exchange::Leads;
 use crate::fact::{Fact, StoredCommit};
@@ -11,7 +12,7 @@ use crate::id::{GroupId, Place, QueueId, TopicId};
 use crate::log::Log;
 use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::queue::Queue;
-use crate::request::{HeaderMatch, Sequenced};
+use crate::request::{Condition, HeaderMatch, Sequenced};
 use crate::time::Time;
 
 pub(super) type Evolved = Result<(), Violation>;
@@ -63,6 +64,16 @@ impl Broker {
             Fact::Died { queue, offset, at, to, record, reason: _ } => {
                 self.died((queue, offset), at, to, &record)?;
             }
+            Fact::RedriveStarted { id, queue, until, at, filter, to, rate, dry_run } => {
+                let filter = filter.iter().cloned().map(Condition::into_owned).collect();
+                let task = Task { queue, until, at, filter, to, rate, dry_run };
+                self.redrive_started(id, task)?;
+            }
+            Fact::RedriveStepped { id, next, moved, skipped } => {
+                self.redrive_stepped(id, (next, moved, skipped))?;
+            }
+            Fact::RedriveEnded { id } => self.redrive_ended(id)?,
+            Fact::RedrivesFrom { next } => self.next_redrive = self.next_redrive.max(next),
             Fact::CameVia { queue, from, via } => self.came_via(queue, from, via)?,
             Fact::GroupCreated { id, name } => {
                 let name = name.into_owned();

@@ -68,6 +68,7 @@ impl Broker {
                 Some(_) => format!("{id} is forgotten, unless it publishes before"),
                 None => format!("{id} is forgotten"),
             },
+            Due::Redrive(id) => format!("{id} goes on moving messages"),
             Due::Transaction(id) => {
                 format!("the transaction of {id} is aborted, unless it ends before")
             }
@@ -93,6 +94,8 @@ impl Broker {
                     | DeadlineReason::KeptLongEnough
                     | DeadlineReason::TransactionEnds
                     | DeadlineReason::RebalanceEnds => format!("{place} is looked after"),
+                    | DeadlineReason::RedriveGoesOn
+                    | DeadlineReason::TransactionEnds => format!("{place} is looked after"),
                 }
             }
             Due::Retention(topic, partition) => {

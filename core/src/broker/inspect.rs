@@ -48,6 +48,7 @@ impl Broker {
                 View::WorkGroup(self.work_group_view(group?))
             }
             Inspect::Topic(name) => View::Topic(topic_view(&self.topics[&self.topic_named(name)?])),
+            Inspect::Redrives => View::Redrives(self.redrive_views()),
             Inspect::Exchange(name) => {
                 self.exchange_named(name)?;
                 View::Exchange(self.exchange_view(name, &self.exchanges[name.as_ref()]))

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::deadletter::with_deaths;
+use super::redrive_job::{holds, valid_filter};
 use super::{Broker, Refused, counted, within};
 use crate::activity::Activity;
 use crate::death::deaths;
@@ -14,7 +15,7 @@ use crate::id::{Append, ConnId, Offset, Place, QueueId, Tag};
 use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
 use crate::record::{Options, Record};
 use crate::refusal::Code;
-use crate::request::Pick;
+use crate::request::{Condition, Pick};
 
 impl Broker {
     pub(super) fn redrive(
@@ -42,10 +43,19 @@ impl Broker {
                 let ready = all.filter(|offset| from.work.is_ready(*offset));
                 (ready.take(REDRIVE_SCAN_MAX).collect(), None)
             }
+            Pick::Filtered { filter, messages_max } => {
+                within("messages_max", u64::from(*messages_max), 1, REDRIVE_MAX as u64)?;
+                valid_filter(filter)?;
+                let ready = from.work.offsets(Offset(0)).filter(|o| from.work.is_ready(*o));
+                let looked_at = ready.take(REDRIVE_SCAN_MAX);
+                (looked_at.filter(|offset| self.is_wanted(id, *offset, filter)).collect(), None)
+            }
         };
         let room = match pick {
             Pick::One { .. } => 1,
-            Pick::Oldest { messages_max } => u64::from(*messages_max),
+            Pick::Oldest { messages_max } | Pick::Filtered { messages_max, .. } => {
+                u64::from(*messages_max)
+            }
         };
         let (mut count, mut refused) = (0, None);
         for offset in offsets {
@@ -71,6 +81,13 @@ impl Broker {
         Ok(())
     }
 
+    fn is_wanted(&self, id: QueueId, offset: Offset, filter: &[Condition<'_>]) -> bool {
+        let found = self.queues[&id].log(&self.topics).find(offset);
+        let (segment, index) = found.expect("a ready message is held");
+        let record = segment.records().and_then(|records| records.record(index));
+        holds(filter, &record.expect("a ready message is held"))
+    }
+
     fn not_ready(&self, id: QueueId, offset: Offset) -> Refused {
         let queue = &self.queues[&id];
         let name = &queue.name;
@@ -83,7 +100,7 @@ impl Broker {
         })
     }
 
-    fn redrive_one(
+    pub(super) fn redrive_one(
         &mut self,
         id: QueueId,
         offset: Offset,

@@ -116,8 +116,8 @@ impl Broker {
         for (name, group) in &self.work_groups {
             self.put_work_group(name, group, &mut put);
         }
-        // After the parts of work groups, which messages come to by ways, too.
         self.put_ways(&mut put);
+        self.put_redrives(&mut put);
         put(Fact::NumbersFrom {
             queue: self.next_queue,
             topic: self.next_topic,

@@ -87,6 +87,11 @@ pub(crate) fn optional_bytes<'de: 'a, 'a, D: Deserializer<'de>>(
     }
 }
 
+/// Bytes that are kept, and so are read with memory of their own.
+pub(crate) fn own_bytes<'de, 'a, D: Deserializer<'de>>(d: D) -> Result<Cow<'a, [u8]>, D::Error> {
+    PlainBytes::deserialize(d).map(|bytes| Cow::Owned(bytes.0))
+}
+
 /// Optional bytes that are kept, and so are read with memory of their own.
 pub(crate) fn optional_own_bytes<'de, 'a, D: Deserializer<'de>>(
     d: D,

@@ -80,6 +80,7 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Count { tag, .. }
         | Event::Refused { tag, .. }
         | Event::Published { tag, .. }
+        | Event::RedriveStarted { tag, .. }
         | Event::Consuming { tag, .. }
         | Event::Received { tag, .. }
         | Event::Settled { tag, .. }
@@ -95,6 +96,7 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Returned { .. }
+        | Event::RedriveEnded { .. }
         | Event::Pressure { .. }
         | Event::Activity { .. } => None,
     }

@@ -246,6 +246,10 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::KeptGone { .. }
         | Fact::UnboundByHeaders { .. }
         | Fact::CameVia { .. }
+        | Fact::RedriveStarted { .. }
+        | Fact::RedriveStepped { .. }
+        | Fact::RedriveEnded { .. }
+        | Fact::RedrivesFrom { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }
@@ -313,6 +317,8 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Inspected { .. }
         | Event::ProducerReady { .. }
         | Event::Returned { .. }
+        | Event::RedriveStarted { .. }
+        | Event::RedriveEnded { .. }
         | Event::OffsetsReset { .. }
         | Event::Activity { .. } => {}
     }

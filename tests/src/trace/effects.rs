@@ -4,6 +4,9 @@ use fanlight_core::{
     Assignment, Attempt, BindingView, Death, Delivery, Duplicate, Effect, Event, ExchangeView,
     Fact, Fetched, GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset,
     OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored,
+    Assignment, Attempt, BindingView, Death, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
+    GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
+    Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, RedriveView, Stored,
     StoredCommit, Time, View, WantedHeader, WorkGroupView,
 };
 
@@ -95,6 +98,17 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             names.appends(to),
             shown_record(&record.record())
         ),
+        Fact::RedriveStarted { id, queue, until, filter, to, rate, dry_run, at: _ } => {
+            let to = to.map(|to| format!(" to={}", names.queue(to))).unwrap_or_default();
+            let rate = rate.map(|rate| format!(" rate={rate}")).unwrap_or_default();
+            let dry = if *dry_run { " dry-run" } else { "" };
+            format!("{id} started {} until={until}{to}{rate}{dry} {filter:?}", names.queue(*queue))
+        }
+        Fact::RedriveStepped { id, next, moved, skipped } => {
+            format!("{id} is at {next}, moved={moved} skipped={skipped}")
+        }
+        Fact::RedriveEnded { id } => format!("{id} ended"),
+        Fact::RedrivesFrom { .. } => format!("only in snapshots: {fact:?}"),
         Fact::CameVia { queue, from, via } => match via {
             Some(via) => format!(
                 "came-via {}@{from} {} key={:?}",
@@ -282,6 +296,11 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             }))
         ),
         Event::Inspected { tag, view } => return (format!("{tag} inspected"), shown_view(view)),
+        Event::RedriveStarted { tag, redrive } => format!("{tag} started {redrive}"),
+        Event::RedriveEnded { redrive, messages } => {
+            let messages = messages.iter().flat_map(shown_message).collect();
+            return (shown_redrive(redrive), messages);
+        }
         Event::Returned { tag, refusal, records } => format!(
             "{tag} returned {}: {} {:?}: {}",
             shown_records(records),
@@ -335,6 +354,7 @@ fn shown_view(view: &View<'_>) -> Vec<String> {
         View::Topic(topic) => shown_topic(topic),
         View::Group(group) => shown_group(group),
         View::Exchange(exchange) => shown_exchange(exchange),
+        View::Redrives(redrives) => redrives.iter().map(shown_redrive).collect(),
         View::Groups(groups) => groups.iter().map(shown_summary).collect(),
         View::Connection(connection) => shown_connection(connection),
         View::Due(due) => due.iter().map(shown_due).collect(),
@@ -513,6 +533,16 @@ fn shown_producer(producer: &ProducerView) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn shown_redrive(redrive: &RedriveView) -> String {
+    let RedriveView { id, queue, state, moved, skipped, remaining, .. } = redrive;
+    let to = redrive.to.iter().map(|to| format!(" to={to}")).collect::<String>();
+    let rate = redrive.rate.map(|rate| format!(" rate={rate}")).unwrap_or_default();
+    let dry = if redrive.dry_run { " dry-run" } else { "" };
+    format!(
+        "{id} of {queue}{to}{rate}{dry} {state:?}: moved={moved} skipped={skipped} remaining={remaining}"
+    )
 }
 
 fn shown_death(death: &Death) -> String {

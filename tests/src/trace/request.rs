@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, CommitOffset, ConnId, ConsumerId, Destination, ExchangeKind, ExchangePolicy,
-    Generation, HeaderMatch, Inspect, LeaseId, Listed, MatchMode, MemberId, Offset, Op, Pick,
-    Position, ProducerEpoch, ProducerId, Sequenced, Span, Start, Target, Time, Unroutable,
-    WantedHeader,
+    Assignor, Batch, CommitOffset, Condition, ConnId, ConsumerId, DeathReason, Destination,
+    ExchangeKind, ExchangePolicy, Generation, HeaderMatch, Inspect, LeaseId, Listed, MatchMode,
+    MemberId, Offset, Op, Pick, Position, ProducerEpoch, ProducerId, RedriveId, Sequenced, Span,
+    Start, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::names::Names;
@@ -302,6 +302,14 @@ fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option
             from: Offset(words.number("from")?.unwrap_or_default()),
             messages_max: words.number("max")?.unwrap_or(10),
         },
+        "start-redrive" => Op::StartRedrive {
+            queue: words.name("the queue")?,
+            filter: conditions(words)?,
+            to: words.take("to").map(Cow::from),
+            rate: words.number("rate")?,
+            dry_run: words.flag("dry-run"),
+        },
+        "stop-redrive" => Op::StopRedrive { redrive: RedriveId(words.id("redrive-")? as u32) },
         "redrive" => {
             let queue = words.name("the queue")?;
             let pick = match words.number("one")? {
@@ -310,8 +318,13 @@ fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option
                     Pick::One { offset: Offset(offset), body }
                 }
                 None => {
+                    let filter = conditions(words)?;
                     let messages_max = words.number("oldest")?.ok_or("one= or oldest=")?;
-                    Pick::Oldest { messages_max }
+                    if filter.is_empty() {
+                        Pick::Oldest { messages_max }
+                    } else {
+                        Pick::Filtered { filter, messages_max }
+                    }
                 }
             };
             Op::Redrive { queue, pick, to: words.take("to").map(Cow::from) }
@@ -519,4 +532,30 @@ pub(super) fn position(text: &str) -> Parsed<Position> {
             )),
         },
     })
+}
+
+/// `reason=rejected origin=jobs header=type:order key=k died-since=5ms died-until=9ms attempts=2`.
+fn conditions<'t>(words: &mut Words<'t>) -> Parsed<Vec<Condition<'t>>> {
+    let mut all = Vec::new();
+    if let Some(reason) = words.take("reason") {
+        all.push(Condition::Reason(match reason {
+            "rejected" => DeathReason::Rejected,
+            "exhausted" => DeathReason::DeliveriesExhausted,
+            "expired" => DeathReason::Expired,
+            "max-length" => DeathReason::MaxLength,
+            other => return Err(format!("{other:?} is no reason")),
+        }));
+    }
+    all.extend(words.take("origin").map(|queue| Condition::Origin(queue.into())));
+    all.extend(words.take("header").map(|header| {
+        let (name, value) = header.split_once(':').map_or((header, None), |(n, v)| (n, Some(v)));
+        let value = value.map(|value| value.as_bytes().into());
+        Condition::Header(WantedHeader { name: name.into(), value })
+    }));
+    all.extend(words.take("key").map(|key| Condition::Key { key: key.as_bytes().into() }));
+    let time = |span: Span| Time::ZERO + span;
+    all.extend(words.span("died-since")?.map(|at| Condition::DiedSince(time(at))));
+    all.extend(words.span("died-until")?.map(|at| Condition::DiedUntil(time(at))));
+    all.extend(words.number("attempts")?.map(Condition::AttemptsMin));
+    Ok(all)
 }

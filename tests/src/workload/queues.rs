@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use fanlight_core::{ConnId, ConsumerId, LeaseId, Offset, Op, Pick};
+use fanlight_core::{
+    Condition, ConnId, ConsumerId, DeathReason, LeaseId, Offset, Op, Pick, RedriveId,
+};
 
 use super::{WORK_GROUPS, Workload};
 
@@ -97,8 +99,28 @@ impl Workload {
         if self.dice.percent(25) { self.dice.pick::<&str>(&WORK_GROUPS) } else { self.queue() }
     }
 
+    fn redrive_job(&mut self, queue: &'static str) -> Op<'static> {
+        if self.dice.percent(15) {
+            return Op::StopRedrive { redrive: RedriveId(self.dice.below(6) as u32) };
+        }
+        let all = [
+            Condition::Reason(DeathReason::Rejected),
+            Condition::Origin("orders".into()),
+            Condition::AttemptsMin(2),
+            Condition::DiedSince(self.now),
+        ];
+        let filter = all.into_iter().filter(|_| self.dice.percent(15)).collect();
+        let to = if self.dice.percent(30) { Some(self.queue().into()) } else { None };
+        let rate = *self.dice.pick(&[None, None, Some(1), Some(50)]);
+        let dry_run = self.dice.percent(20);
+        Op::StartRedrive { queue: queue.into(), filter, to, rate, dry_run }
+    }
+
     fn redrive(&mut self) -> Op<'static> {
         let queue = if self.dice.percent(80) { "dead" } else { self.queue() };
+        if self.dice.percent(25) {
+            return self.redrive_job(queue);
+        }
         let pick = if self.dice.percent(50) {
             let body = self.dice.percent(50).then_some(Cow::Borrowed(&b"mended"[..]));
             Pick::One { offset: Offset(self.dice.below(6)), body }
