@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::activity::{Activity, LeaveReason};
 use crate::id::{
     Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
-    ProducerId, QueueId, Tag,
-    ProducerId, RedriveId, Tag,
+    ProducerId, QueueId, RedriveId, Tag,
 };
 use crate::record::{RawRecord, Records};
 use crate::refusal::Refusal;

@@ -11,9 +11,8 @@ use crate::id::{
 };
 use crate::policy::{QueueSetting, TopicSetting, first};
 use crate::record::{RawRecord, Records};
-use crate::request::{Destination, ExchangeKind, HeaderMatch};
-use crate::sameness::Remembered;
 use crate::request::{Condition, Destination, ExchangeKind, HeaderMatch};
+use crate::sameness::Remembered;
 use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
@@ -573,6 +572,7 @@ pub enum Fact<'a> {
         anew: bool,
         /// The messages, the oldest first.
         messages: Cow<'a, [Remembered]>,
+    },
     /// A job that redrives messages began.
     RedriveStarted {
         /// What it is called.

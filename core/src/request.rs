@@ -551,6 +551,7 @@ pub enum Op<'a> {
         member: MemberId,
         /// The generation of the assignment.
         generation: Generation,
+    },
     /// Starts a job that redrives what is ready in a queue and was there when it began, in small
     /// steps and over restarts (SQS's `StartMessageMoveTask`). One job for each queue.
     /// `RedriveStarted`; at its end `RedriveEnded`, if the connection is still there.

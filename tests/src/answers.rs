@@ -96,7 +96,10 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Poll { .. } => "Polled",
         Op::ResetOffsets { .. } => "OffsetsReset",
         Op::StartRedrive { .. } => "RedriveStarted",
-        Op::DeleteOffsets { .. } | Op::PurgeQueue { .. } | Op::Redrive { .. } | Op::StopRedrive { .. } => "Count",
+        Op::DeleteOffsets { .. }
+        | Op::PurgeQueue { .. }
+        | Op::Redrive { .. }
+        | Op::StopRedrive { .. } => "Count",
         Op::Consume { .. } => "Consuming",
         Op::Ack { .. }
         | Op::Nack { .. }

@@ -96,10 +96,7 @@ variants! {
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets CommitInTransaction EndTransaction
         Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup Replay
-        Revoked;
-        AlterQueue InitProducer CommitGroup DeleteOffsets
-        CommitInTransaction EndTransaction Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup
-        Replay StartRedrive StopRedrive;
+        Revoked StartRedrive StopRedrive;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
         OffsetsReset Pressure RedriveStarted RedriveEnded;
@@ -110,10 +107,7 @@ variants! {
         RunsSettled ExchangeMade BoundByHeaders UnboundByHeaders OffsetsCommitted OffsetsDeleted
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
         TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
-        WorkGroupDeleted KeptGone Died CameVia Remembered;
-        OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted
-        TopicMade TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState
-        WorkGroupMade WorkGroupDeleted KeptGone Died CameVia
+        WorkGroupDeleted KeptGone Died CameVia Remembered
         RedriveStarted RedriveStepped RedriveEnded RedrivesFrom;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned

@@ -373,8 +373,6 @@ impl Broker {
         let keeping = self.queues.values().filter(|queue| queue.keeping != TimerId::NONE).count();
         let timers = sessions.flat_map(|member| [member.timer, member.revoking]);
         let sessions = timers.filter(|timer| *timer != TimerId::NONE).count();
-        let due =
-            timed.sum::<usize>() + keeping + sessions + self.waits.len() + idle + tended + kept;
         let due = timed.sum::<usize>()
             + keeping
             + sessions

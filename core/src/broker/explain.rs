@@ -93,9 +93,8 @@ impl Broker {
                     | DeadlineReason::CompactionDue
                     | DeadlineReason::KeptLongEnough
                     | DeadlineReason::TransactionEnds
-                    | DeadlineReason::RebalanceEnds => format!("{place} is looked after"),
-                    | DeadlineReason::RedriveGoesOn
-                    | DeadlineReason::TransactionEnds => format!("{place} is looked after"),
+                    | DeadlineReason::RebalanceEnds
+                    | DeadlineReason::RedriveGoesOn => format!("{place} is looked after"),
                 }
             }
             Due::Retention(topic, partition) => {

@@ -3,11 +3,8 @@
 use fanlight_core::{
     Assignment, Attempt, BindingView, Death, Delivery, Duplicate, Effect, Event, ExchangeView,
     Fact, Fetched, GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset,
-    OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, Stored,
-    Assignment, Attempt, BindingView, Death, Delivery, Effect, Event, ExchangeView, Fact, Fetched,
-    GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset, OffsetChange,
-    Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, RedriveView, Stored,
-    StoredCommit, Time, View, WantedHeader, WorkGroupView,
+    OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, RedriveView,
+    Stored, StoredCommit, Time, View, WantedHeader, WorkGroupView,
 };
 
 use super::explained::{shown_connection, shown_due, shown_journey};
