@@ -263,6 +263,9 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
     if let Some(id) = words.number("producer")? {
         return Ok(Inspect::Producer(ProducerId(id)));
     }
+    if words.flag("redrives") {
+        return Ok(Inspect::Redrives);
+    }
     words
         .next("overview, queue=, topic=, group=, groups=, exchange=, producers= or producer=")
         .map(|_| Inspect::Overview)
