@@ -130,7 +130,7 @@ impl Done {
         match caught(|| simulation::run(seed, Planted::Nothing)) {
             Ok(summary) => {
                 let again = || caught(|| simulation::run(seed, Planted::Nothing));
-                if seed % TWICE_EVERY == 0 && again() != Ok(summary) {
+                if seed.is_multiple_of(TWICE_EVERY) && again() != Ok(summary) {
                     self.fail(seed, "the same seed gives another run", None);
                 }
                 let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use crate::shrink::{caught, kind, shorter};
 use crate::simulation::{event, fact};
 
 /// One thing that happened.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are inputs")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// An input, and when.

@@ -79,6 +79,7 @@ pub(super) fn topics<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<
 }
 
 /// A fact about topics.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other facts are shown by who calls this")]
 pub(super) fn shown_topic_fact(fact: &Fact<'_>, names: &Names) -> String {
     match fact {
         Fact::TopicCreated { id, name, partitions } => {

@@ -26,6 +26,7 @@ const RECONNECT: Span = Span::from_secs(2);
 pub(crate) const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// What an actor wants done, in order.
+#[expect(clippy::large_enum_variant, reason = "it is done at once, never kept in numbers")]
 #[derive(Clone, Debug)]
 pub(crate) enum Out {
     /// Open a connection for it.
