@@ -22,6 +22,10 @@ pub use explain::{
 };
 
 /// An answer to an `Inspect` or a `Peek`.
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(clippy::large_enum_variant, reason = "it is handed on at once, never kept in numbers")
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum View<'a> {

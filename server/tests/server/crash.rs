@@ -236,7 +236,8 @@ async fn queue_end(client: &mut Client, queue: &'static str) -> u64 {
         | View::Exchange(_)
         | View::Groups(_)
         | View::Producers(_)
-        | View::WorkGroup(_) => panic!("another view was asked for"),
+        | View::WorkGroup(_)
+        | View::Redrives(_) => panic!("another view was asked for"),
     });
     end.await.expect("the server is there")
 }
