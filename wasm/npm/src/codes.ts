@@ -40,6 +40,10 @@ export const codes = {
     Unroutable: 212,
     /** There is no such producer, or it was forgotten because nothing was heard of it for long. */
     UnknownProducer: 220,
+    /** The exchange is internal: only other exchanges route to it. */
+    Internal: 230,
+    /** There is no such job that redrives messages, or it ended. */
+    UnknownRedrive: 231,
     /** The queue is another connection's alone. */
     Exclusive: 240,
     /** The queue remembers as many messages as it may, so as not to store them twice. */

@@ -37,8 +37,8 @@ export interface Overview {
 /** What is due: the end of a lease, of a delay, of a member's session, or of a wait. */
 export type DueReason = WireDeadlineReason;
 
-/** How an exchange routes, as in AMQP: by equal key, by pattern, or to every binding. */
-export type ExchangeKind = "direct" | "topic" | "fanout";
+/** How an exchange routes, as in AMQP: by equal key, by pattern, to every binding, by headers. */
+export type ExchangeKind = "direct" | "topic" | "fanout" | "headers";
 
 /** Where a binding leads. */
 export type Destination = { queue: string } | { topic: string } | { exchange: string };
