@@ -99,7 +99,11 @@ fn a_failure_is_shrunk_to_a_trace_that_shows_it_again() {
     let (short, why) = found.expect("it shows without the disk, too");
     let text = trace::written(&config, &short, &why);
     plant(None);
-    assert!(short.len() < 16 && long > 3 * short.len(), "{} of {long} inputs are left", short.len());
+    assert!(
+        short.len() < 16 && long > 3 * short.len(),
+        "{} of {long} inputs are left",
+        short.len()
+    );
     let (config, again) = trace::happened(&text);
     let inputs = |what: &[Happened]| what.len();
     assert_eq!(inputs(&again), inputs(&short), "{text}");

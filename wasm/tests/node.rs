@@ -61,7 +61,10 @@ fn answers_are_objects_with_big_integers_and_bytes() {
         body: new Uint8Array([1, 2]) }] } }";
     assert_eq!(
         ask(&mut core, 5, 2, publish),
-        r#"[{"conn":"1n","event":{"published":{"tag":2,"appends":[{"place":{"queue":1},"base":"0n"}]}}}]"#
+        concat!(
+            r#"[{"conn":"1n","event":{"published":{"tag":2,"appends":[{"place":{"queue":1},"#,
+            r#""base":"0n"}],"duplicate":false,"duplicates":[]}}}]"#
+        )
     );
     assert_eq!(
         ask(&mut core, 5, 3, "{ receive: { queue: 'jobs', messagesMax: 1 } }"),
