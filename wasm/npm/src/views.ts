@@ -43,11 +43,18 @@ export type ExchangeKind = "direct" | "topic" | "fanout" | "headers";
 /** Where a binding leads. */
 export type Destination = { queue: string } | { topic: string } | { exchange: string };
 
+/** What a binding of a headers exchange wants of a record's headers. */
+export interface WantedHeaders {
+    mode: "all" | "any" | "allWithX" | "anyWithX";
+    /** A header without a value only has to be there. */
+    headers: { name: string; value?: Uint8Array }[];
+}
+
 /** An exchange. */
 export interface ExchangeView {
     name: string;
     kind: ExchangeKind;
-    bindings: { pattern: string; to: Destination }[];
+    bindings: { pattern: string; to: Destination; headers: WantedHeaders }[];
 }
 
 /** How a queue treats its messages. */

@@ -178,6 +178,10 @@ export interface WireExchangeView {
     bindings: {
         pattern: string;
         to: { queue: string } | { topic: string } | { exchange: string };
+        headers: {
+            mode: "all" | "any" | "allWithX" | "anyWithX";
+            headers: { name: string; value?: Uint8Array }[];
+        };
     }[];
 }
 

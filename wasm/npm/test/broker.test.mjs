@@ -179,7 +179,11 @@ test("the overview shows what is there, and not the broker's own connection", as
     assert.equal(topics[0].partitions.length, 3);
     assert.equal(broker.topic("orders").partitions.length, 3);
     const [{ name, bindings }] = exchanges;
-    assert.deepEqual([name, bindings], ["events", [{ pattern: "", to: { queue: "jobs" } }]]);
+    const headers = { mode: "all", headers: [] };
+    assert.deepEqual([name, bindings], [
+        "events",
+        [{ pattern: "", to: { queue: "jobs" }, headers }],
+    ]);
 });
 
 test("a snapshot opened again holds what was there, and what was leased is ready", async () => {
