@@ -303,9 +303,7 @@ impl Broker {
             let mut states = Vec::new();
             let run = (*start, start.plus(*count));
             queue.work.settle_run(run, &mut clock, |offset, state| states.push((offset, state)));
-            for (offset, state) in states {
-                self.let_go(id, offset, state);
-            }
+            self.let_go_all(id, &states);
         }
     }
 }
