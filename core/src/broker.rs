@@ -25,7 +25,7 @@ use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::queue::Queue;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Budget, ExchangeKind, ExchangePolicy, Op, PROTOCOL, Request, Session};
+use crate::request::{Budget, ExchangeKind, ExchangePolicy, Op, Request};
 use crate::rng::Rng;
 use crate::set::Set;
 use crate::time::{Span, Time};
@@ -52,6 +52,7 @@ mod inspect;
 mod keep;
 mod membership;
 mod messages;
+mod naming;
 mod page;
 mod pending;
 mod pressure;
@@ -75,6 +76,7 @@ mod workgroup;
 
 use bindings::Bound;
 use membership::Joining;
+use naming::{counted, out_of_range, shown, span_within, valid_name, within};
 
 pub use check::Violation;
 use redrive_job::Redrive;
@@ -402,50 +404,6 @@ impl Broker {
         self.last_number
     }
 
-    fn open(&mut self, conn: ConnId, session: &Session<'_>, out: &mut dyn Sink) {
-        let refuse = |reason, refusal: Refused, out: &mut dyn Sink| {
-            out.emit(Effect::Tell(conn, Event::Refused { tag: Tag(0), refusal }));
-            out.emit(Effect::Close(conn, reason));
-        };
-        if self.conns.contains_key(&conn) {
-            self.closed(conn, out);
-            let refusal = Code::NotOpen.because("a connection opens once");
-            return refuse(CloseReason::NotOpen, refusal, out);
-        }
-        if session.protocol != PROTOCOL {
-            let refusal = Code::BadProtocol.because(alloc::format!(
-                "protocol {} is not spoken here; protocol {PROTOCOL} is",
-                session.protocol
-            ));
-            return refuse(CloseReason::BadProtocol, refusal, out);
-        }
-        let max = self.config.limits.connections_max;
-        if self.conns.len() >= max as usize {
-            let refusal = Code::TooMany.because(alloc::format!(
-                "{} open, and there may be no more: close one, or raise the limit",
-                if max == 1 {
-                    "1 connection is".into()
-                } else {
-                    alloc::format!("{max} connections are")
-                }
-            ));
-            return refuse(CloseReason::TooMany, refusal, out);
-        }
-        let mut client = String::new();
-        for c in session.client.chars().filter(|c| !c.is_control()) {
-            if client.len() + c.len_utf8() > NAME_BYTES_MAX {
-                break;
-            }
-            client.push(c);
-        }
-        self.conns.insert(conn, Conn { client, ..Conn::default() });
-        self.tell(conn, Event::Opened { conn, epoch: self.epoch, now: self.now }, out);
-        self.note(out, || Activity::Connected {
-            conn,
-            client: self.conns[&conn].client.as_str().into(),
-        });
-    }
-
     fn request(&mut self, conn: ConnId, request: Request<'_>, out: &mut dyn Sink) {
         if !self.conns.contains_key(&conn) {
             out.emit(Effect::Close(conn, CloseReason::NotOpen));
@@ -652,88 +610,4 @@ impl Broker {
     fn queue_mut(&mut self, id: QueueId) -> &mut Queue {
         self.queues.get_mut(&id).expect("what is due names a queue that exists")
     }
-
-    fn queue_named(&self, name: &str) -> Result<QueueId, Refused> {
-        self.queue_names.get(name).copied().ok_or_else(|| {
-            Code::UnknownQueue
-                .because(alloc::format!("there is no queue {}; declare it first", shown(name)))
-        })
-    }
-
-    fn topic_named(&self, name: &str) -> Result<TopicId, Refused> {
-        self.topic_names.get(name).copied().ok_or_else(|| {
-            Code::UnknownTopic
-                .because(alloc::format!("there is no topic {}; create it first", shown(name)))
-        })
-    }
-
-    fn group_named(&self, name: &str) -> Result<GroupId, Refused> {
-        self.group_names.get(name).copied().ok_or_else(|| {
-            Code::UnknownGroup
-                .because(alloc::format!("there is no group {}; a join makes it", shown(name)))
-        })
-    }
-
-    fn partition_named(&self, topic: &str, partition: u32) -> Result<(TopicId, u32), Refused> {
-        let id = self.topic_named(topic)?;
-        let partitions = self.topics[&id].partitions.len();
-        if (partition as usize) < partitions {
-            return Ok((id, partition));
-        }
-        Err(Code::UnknownPartition.because(alloc::format!(
-            "topic {topic:?} has no partition {partition}; it has {}, counted from 0",
-            counted(partitions as u64, "partition")
-        )))
-    }
-}
-
-/// A name that a request gives, cut to what is worth showing.
-fn shown(name: &str) -> String {
-    let shown: String = name.chars().take(40).collect();
-    alloc::format!("{shown:?}")
-}
-
-/// A number and what it counts, in words: "1 message", "2 messages".
-fn counted(count: u64, what: &str) -> String {
-    alloc::format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A number that a request gives, within its bounds.
-fn within(what: &str, value: u64, min: u64, max: u64) -> Result<(), Refused> {
-    if (min..=max).contains(&value) {
-        return Ok(());
-    }
-    Err(Code::BadArgument.because(alloc::format!("{what} is {value}; it is {min} to {max}")))
-}
-
-/// A span that a request gives, within its bounds.
-fn span_within(what: &str, value: Span, min: Span, max: Span) -> Result<(), Refused> {
-    if (min..=max).contains(&value) {
-        return Ok(());
-    }
-    Err(Code::BadArgument.because(alloc::format!("{what} is {value}; it is {min} to {max}")))
-}
-
-/// A name for something new.
-fn valid_name(what: &str, name: &str) -> Result<(), Refused> {
-    let fault = if name.is_empty() {
-        "is empty"
-    } else if name.len() > NAME_BYTES_MAX {
-        "is too long"
-    } else if name.chars().any(char::is_control) {
-        "has a control character"
-    } else {
-        return Ok(());
-    };
-    let shown = shown(name);
-    Err(Code::BadName.because(alloc::format!(
-        "the {what}'s name {shown} {fault}; a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
-    )))
-}
-
-/// An offset out of a log's range.
-fn out_of_range(offset: Offset, start: Offset, end: Offset) -> Refused {
-    Code::OffsetOutOfRange.because(alloc::format!(
-        "offset {offset} is not in the log, whose offsets are {start} to {end}"
-    ))
 }

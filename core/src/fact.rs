@@ -16,6 +16,10 @@ use crate::sameness::Remembered;
 use crate::time::{Span, Time};
 use crate::view::{Attempt, AttemptEnd, DeathReason};
 
+mod parts;
+
+pub use parts::{ExchangeSetting, Numbered, Stored, StoredCommit, Via, Written};
+
 /// One durable change. [`crate::Broker::restore`] makes it, live and at recovery alike.
 ///
 /// The order of the variants is their number in the journal: new ones go to the end, and the fields
@@ -613,85 +617,4 @@ pub enum Fact<'a> {
         /// Which.
         next: RedriveId,
     },
-}
-
-/// The way that a message came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Via<'a> {
-    /// The exchange that it was published to.
-    #[serde(borrow)]
-    pub exchange: Cow<'a, str>,
-    /// Its routing key.
-    #[serde(borrow)]
-    pub routing_key: Cow<'a, str>,
-}
-
-impl Via<'_> {
-    /// The same with names of its own.
-    pub fn into_owned(self) -> Via<'static> {
-        Via {
-            exchange: Cow::Owned(self.exchange.into_owned()),
-            routing_key: Cow::Owned(self.routing_key.into_owned()),
-        }
-    }
-}
-
-/// In what an exchange differs from the default. New ones go to the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExchangeSetting<'a> {
-    /// What no binding takes goes to this exchange.
-    #[serde(borrow)]
-    Alternate(Cow<'a, str>),
-    /// It goes with its last binding.
-    AutoDelete,
-    /// Only exchanges route to it.
-    Internal,
-}
-
-/// A run of records of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// Where.
-    pub place: Place,
-    /// From which offset.
-    pub base: Offset,
-    /// How many.
-    pub count: u64,
-}
-
-/// A batch that is remembered, so that it is known if it is sent again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbered<'a> {
-    /// The number of its first record.
-    pub sequence: u32,
-    /// How many records it had.
-    pub count: u32,
-    /// Where it lies.
-    #[serde(borrow)]
-    pub appends: Cow<'a, [Append]>,
-}
-
-/// An offset that a group commits on a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredCommit<'a> {
-    /// Which topic.
-    pub topic: TopicId,
-    /// Which partition.
-    pub partition: u32,
-    /// The next offset to read.
-    pub offset: Offset,
-    /// What the member noted beside it.
-    #[serde(borrow)]
-    pub metadata: Cow<'a, str>,
-}
-
-/// A batch, and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored<'a> {
-    /// Where, and at which offsets.
-    #[serde(borrow)]
-    pub appends: Cow<'a, [Append]>,
-    /// The records, once for all of these places.
-    #[serde(borrow)]
-    pub records: Records<'a>,
 }

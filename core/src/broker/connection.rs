@@ -2,16 +2,18 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 
 use super::{Awaits, Broker, Conn, Leaving, Refused, Wait};
 use crate::activity::Activity;
-use crate::effect::Sink;
+use crate::effect::{CloseReason, Effect, Sink};
 use crate::event::Event;
 use crate::held::Held;
-use crate::id::{ConnId, Offset, QueueId};
-use crate::limits::EXPIRIES_PER_APPLY_MAX;
+use crate::id::{ConnId, Offset, QueueId, Tag};
+use crate::limits::{EXPIRIES_PER_APPLY_MAX, NAME_BYTES_MAX};
 use crate::queue::Queue;
 use crate::refusal::Code;
+use crate::request::{PROTOCOL, Session};
 use crate::set::Set;
 use crate::time::Span;
 use crate::timer::TimerId;
@@ -23,6 +25,47 @@ use crate::work::{Holder, State};
 const QUEUES_KEPT: usize = 32;
 
 impl Broker {
+    /// A connection opens; it has to speak our protocol.
+    pub(super) fn open(&mut self, conn: ConnId, session: &Session<'_>, out: &mut dyn Sink) {
+        let refuse = |reason, refusal: Refused, out: &mut dyn Sink| {
+            out.emit(Effect::Tell(conn, Event::Refused { tag: Tag(0), refusal }));
+            out.emit(Effect::Close(conn, reason));
+        };
+        if self.conns.contains_key(&conn) {
+            self.closed(conn, out);
+            let refusal = Code::NotOpen.because("a connection opens once");
+            return refuse(CloseReason::NotOpen, refusal, out);
+        }
+        if session.protocol != PROTOCOL {
+            let refusal = Code::BadProtocol.because(format!(
+                "protocol {} is not spoken here; protocol {PROTOCOL} is",
+                session.protocol
+            ));
+            return refuse(CloseReason::BadProtocol, refusal, out);
+        }
+        let max = self.config.limits.connections_max;
+        if self.conns.len() >= max as usize {
+            let refusal = Code::TooMany.because(format!(
+                "{} open, and there may be no more: close one, or raise the limit",
+                if max == 1 { "1 connection is".into() } else { format!("{max} connections are") }
+            ));
+            return refuse(CloseReason::TooMany, refusal, out);
+        }
+        let mut client = String::new();
+        for c in session.client.chars().filter(|c| !c.is_control()) {
+            if client.len() + c.len_utf8() > NAME_BYTES_MAX {
+                break;
+            }
+            client.push(c);
+        }
+        self.conns.insert(conn, Conn { client, ..Conn::default() });
+        self.tell(conn, Event::Opened { conn, epoch: self.epoch, now: self.now }, out);
+        self.note(out, || Activity::Connected {
+            conn,
+            client: self.conns[&conn].client.as_str().into(),
+        });
+    }
+
     pub(super) fn conn_mut(&mut self, conn: ConnId) -> &mut Conn {
         self.conns.get_mut(&conn).expect("a request comes from an open connection")
     }
