@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{Activity, LeaveReason};
+use crate::fact::Via;
 use crate::id::{
     Append, ConnId, ConsumerId, Epoch, Generation, LeaseId, MemberId, Offset, ProducerEpoch,
     ProducerId, QueueId, RedriveId, Tag,
@@ -93,6 +94,9 @@ pub enum Event<'a> {
         /// The messages; none if the wait ended without.
         #[serde(borrow)]
         deliveries: Cow<'a, [Delivery<'a>]>,
+        /// How many more are ready (the `message-count` of AMQP's `basic.get-ok`).
+        #[serde(default)]
+        left: u64,
     },
     /// Leases were settled or extended, except the stale ones.
     Settled {
@@ -265,9 +269,23 @@ pub struct Delivery<'a> {
     pub attempt: u32,
     /// When the lease ends.
     pub deadline: Time,
+    /// When the message came to lie where it is delivered from (SQS's `SentTimestamp`).
+    pub appended_at: Time,
+    /// By which exchange and routing key it came there (AMQP's `basic.deliver` says both). None:
+    /// straight, or by the default exchange, where the queue's name is the key.
+    #[serde(borrow, default)]
+    pub via: Option<Via<'a>>,
     /// The message.
     #[serde(borrow)]
     pub record: RawRecord<'a>,
+}
+
+impl Delivery<'_> {
+    /// Whether it was delivered before, as far as this life of the broker knows (AMQP's
+    /// `redelivered`): also where no attempt was counted, because it was released.
+    pub fn is_redelivered(&self) -> bool {
+        self.attempt > 1 || self.lease.delivery > 1
+    }
 }
 
 /// A partition and where its member begins.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fact::Via;
 use crate::id::{
     ConnId, ConsumerId, Epoch, Generation, GroupId, MemberId, Offset, Place, ProducerEpoch,
     ProducerId, QueueId, RedriveId, TopicId,
@@ -426,6 +427,9 @@ pub struct MessageView<'a> {
     pub offset: Offset,
     /// When it came.
     pub at: Time,
+    /// By which exchange and routing key; None: straight.
+    #[serde(borrow, default)]
+    pub via: Option<Via<'a>>,
     /// What it is doing.
     pub state: MessageState,
     /// Its failed attempts here, oldest first: the newest sixteen of them.

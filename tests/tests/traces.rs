@@ -56,6 +56,7 @@ macro_rules! traces {
 }
 
 traces! {
+    a_delivery_says_how_it_came
     a_work_group_loses_what_its_topic_lets_go
     old_records_go_by_time
     a_partition_keeps_so_many_bytes

@@ -209,7 +209,7 @@ impl Broker {
         if let Awaits::Record { .. } | Awaits::Read { .. } = what {
             return self.wait_for_records_expired(&what, (conn, tag), out);
         }
-        self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
+        self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]), left: 0 }, out);
     }
 
     fn unpark(&mut self, number: u64) -> Wait {

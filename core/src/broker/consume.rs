@@ -244,7 +244,11 @@ impl Broker {
         }
         if !ready {
             if wait == Span::ZERO {
-                self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]) }, out);
+                self.tell(
+                    conn,
+                    Event::Received { tag, deliveries: Cow::Borrowed(&[]), left: 0 },
+                    out,
+                );
                 return Ok(());
             }
             let max = self.config.limits.waits_per_queue_max;

@@ -11,7 +11,7 @@ use crate::activity::{Activity, Loss};
 use crate::death::{self, deaths, is_cycle, keep_newest};
 use crate::effect::Sink;
 use crate::event::Event;
-use crate::fact::{Fact, Stored};
+use crate::fact::{Fact, Stored, Via};
 use crate::id::{Append, ConnId, Offset, Place, QueueId, Tag};
 use crate::limits::PEEK_MAX;
 use crate::record::{Batch, DEATHS, Options, RawRecord, Record};
@@ -280,6 +280,7 @@ impl Broker {
         MessageView {
             offset,
             at: segment.at,
+            via: queue.ways.of(offset).map(Via::borrowed),
             state,
             attempts: queue.work.history(offset).to_vec(),
             attempts_failed: slot.map_or(0, |slot| slot.failed),
@@ -297,5 +298,6 @@ fn shown_bytes(message: &MessageView<'_>) -> usize {
         death.queue.len() + 40 + death.attempts.iter().map(of_attempt).sum::<usize>()
     };
     let deaths: usize = message.deaths.iter().map(of_death).sum();
-    message.record.as_bytes().len() + attempts + deaths
+    let via = message.via.as_ref().map_or(0, Via::bytes);
+    message.record.as_bytes().len() + via + attempts + deaths
 }

@@ -7,10 +7,11 @@ use super::{Asked, Awaits, Broker, Consumer};
 use crate::activity::Activity;
 use crate::effect::Sink;
 use crate::event::{Delivery, Event};
-use crate::fact::Fact;
+use crate::fact::{Fact, Via};
 use crate::id::{ConnId, ConsumerId, LeaseId, Offset, Place, QueueId, Tag};
 use crate::journey::Did;
 use crate::limits::{AUTO_ACK_PER_APPLY_MAX, DELIVERIES_PER_EVENT_MAX};
+use crate::queue::Queue;
 use crate::record::{RawRecord, Records};
 use crate::time::{Span, Time};
 use crate::view::DeadlineReason;
@@ -24,6 +25,13 @@ struct Leased {
     delivery: u32,
     attempt: u32,
     until: Time,
+}
+
+/// A message that was settled before it is told, and when it came.
+struct Taken {
+    records: Records<'static>,
+    index: u32,
+    at: Time,
 }
 
 impl Broker {
@@ -150,11 +158,12 @@ impl Broker {
         leased: &[Leased],
         (conn, consumer): (ConnId, Option<ConsumerId>),
         out: &mut dyn Sink,
-    ) -> Vec<(Records<'static>, u32)> {
+    ) -> Vec<Taken> {
         let held = leased.iter().map(|leased| {
             let found = self.queues[&leased.queue].log(&self.topics).find(leased.offset);
             let (segment, index) = found.expect("a message that is not settled is held");
-            (segment.records().expect("a found batch is held").clone(), index)
+            let records = segment.records().expect("a found batch is held").clone();
+            Taken { records, index, at: segment.at }
         });
         let held = held.collect();
         for leased in leased {
@@ -182,16 +191,20 @@ impl Broker {
     fn deliveries<'b>(
         &'b self,
         leased: &[Leased],
-        settled: Option<&'b [(Records<'static>, u32)]>,
+        settled: Option<&'b [Taken]>,
     ) -> Vec<Delivery<'b>> {
         let mut room = self.config.limits.batch_bytes_max as usize;
         let mut deliveries = Vec::with_capacity(leased.len().min(DELIVERIES_PER_EVENT_MAX));
         for (at, leased) in leased.iter().take(DELIVERIES_PER_EVENT_MAX).enumerate() {
-            let record = match settled.and_then(|settled| settled.get(at)) {
-                Some((records, index)) => records.raw(*index).expect("a found record is there"),
-                None => self.record_at(leased.queue, leased.offset),
+            let queue = &self.queues[&leased.queue];
+            let (record, appended_at) = match settled.and_then(|settled| settled.get(at)) {
+                Some(Taken { records, index, at }) => {
+                    (records.raw(*index).expect("a found record is there"), *at)
+                }
+                None => self.lying(queue, leased.offset),
             };
-            let bytes = record.as_bytes().len();
+            let via = queue.ways.of(leased.offset);
+            let bytes = record.as_bytes().len() + via.map_or(0, Via::bytes);
             if bytes > room && !deliveries.is_empty() {
                 break;
             }
@@ -205,17 +218,20 @@ impl Broker {
                 },
                 attempt: leased.attempt,
                 deadline: leased.until,
+                appended_at,
+                via: via.map(Via::borrowed),
                 record,
             });
         }
         deliveries
     }
 
-    fn record_at(&self, id: QueueId, offset: Offset) -> RawRecord<'_> {
-        let found = self.queues[&id].log(&self.topics).find(offset);
+    /// A message that is not settled, and when it came.
+    fn lying<'b>(&'b self, queue: &'b Queue, offset: Offset) -> (RawRecord<'b>, Time) {
+        let found = queue.log(&self.topics).find(offset);
         let (segment, index) = found.expect("a message that is not settled is held");
         let records = segment.records().expect("a found batch is held");
-        records.raw(index).expect("a found record is there")
+        (records.raw(index).expect("a found record is there"), segment.at)
     }
 
     /// Answers a receive with what is ready.
@@ -232,7 +248,9 @@ impl Broker {
         let mut room = self.config.limits.batch_bytes_max as usize;
         'queues: for id in queues.iter().copied() {
             while let Some(offset) = self.next_to_lease(id, out) {
-                let bytes = self.record_at(id, offset).as_bytes().len();
+                let queue = &self.queues[&id];
+                let via = queue.ways.of(offset).map_or(0, Via::bytes);
+                let bytes = self.lying(queue, offset).0.as_bytes().len() + via;
                 let full = bytes > room && !leased.is_empty();
                 if full || leased.len() as u64 == messages_max {
                     break 'queues;
@@ -247,8 +265,9 @@ impl Broker {
             true => self.settle_at_once(&leased, (conn, None), out),
             false => Vec::new(),
         };
+        let left = queues.iter().map(|id| self.queues[id].work.ready()).sum();
         let deliveries = self.deliveries(&leased, Some(&settled));
-        let event = Event::Received { tag, deliveries: Cow::Owned(deliveries) };
+        let event = Event::Received { tag, deliveries: Cow::Owned(deliveries), left };
         self.tell(conn, event, out);
         if !auto_ack {
             for leased in &leased {

@@ -9,6 +9,7 @@ use crate::record::Records;
 
 /// The way that a message came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Via<'a> {
     /// The exchange that it was published to.
     #[serde(borrow)]
@@ -19,6 +20,19 @@ pub struct Via<'a> {
 }
 
 impl Via<'_> {
+    /// The same with names that are another's.
+    pub fn borrowed(&self) -> Via<'_> {
+        Via {
+            exchange: Cow::Borrowed(&*self.exchange),
+            routing_key: Cow::Borrowed(&*self.routing_key),
+        }
+    }
+
+    /// Bytes of its names.
+    pub(crate) fn bytes(&self) -> usize {
+        self.exchange.len() + self.routing_key.len()
+    }
+
     /// The same with names of its own.
     pub fn into_owned(self) -> Via<'static> {
         Via {

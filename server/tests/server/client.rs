@@ -178,7 +178,7 @@ impl Client {
         };
         let tag = self.ask(op).await?;
         self.expect(|event| match event {
-            Event::Received { tag: t, deliveries } if t == tag => {
+            Event::Received { tag: t, deliveries, .. } if t == tag => {
                 let got = |d: &fanlight_core::Delivery<'_>| Got {
                     lease: d.lease,
                     attempt: d.attempt,

@@ -248,7 +248,7 @@ async fn a_connection_that_ends_gives_back_what_it_held() {
     assert!(second.is_silent(Duration::from_millis(50)).await, "the first holds it");
     drop(first);
     let attempt = second.expect(|event| match event {
-        Event::Received { tag: t, deliveries } if t == tag => Some(deliveries[0].attempt),
+        Event::Received { tag: t, deliveries, .. } if t == tag => Some(deliveries[0].attempt),
         _ => None,
     });
     assert_eq!(attempt.await.expect("the server is there"), 2);

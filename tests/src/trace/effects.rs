@@ -4,7 +4,7 @@ use fanlight_core::{
     Assignment, Attempt, BindingView, Death, Delivery, Duplicate, Effect, Event, ExchangeView,
     Fact, Fetched, GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset,
     OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, RedriveView,
-    Stored, StoredCommit, Time, View, WantedHeader, WorkGroupView,
+    Stored, StoredCommit, Time, Via, View, WantedHeader, WorkGroupView,
 };
 
 use super::explained::{shown_connection, shown_due, shown_journey};
@@ -252,11 +252,12 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
         Event::Delivered { consumer, deliveries } => {
             return (format!("{consumer} delivered"), shown_deliveries(deliveries, names));
         }
-        Event::Received { tag, deliveries } if deliveries.is_empty() => {
+        Event::Received { tag, deliveries, left: 0 } if deliveries.is_empty() => {
             format!("{tag} received nothing")
         }
-        Event::Received { tag, deliveries } => {
-            return (format!("{tag} received"), shown_deliveries(deliveries, names));
+        Event::Received { tag, deliveries, left } => {
+            let left = if *left == 0 { String::new() } else { format!(", {left} left") };
+            return (format!("{tag} received{left}"), shown_deliveries(deliveries, names));
         }
         Event::Settled { tag, count, stale } if stale.is_empty() => {
             format!("{tag} settled {count}")
@@ -325,12 +326,19 @@ fn list(items: impl Iterator<Item = String>) -> String {
 }
 
 fn shown_deliveries(deliveries: &[Delivery<'_>], names: &Names) -> Vec<String> {
-    let one = |Delivery { lease, attempt, deadline, record }: &Delivery<'_>| {
+    let one = |delivery: &Delivery<'_>| {
+        let Delivery { lease, attempt, deadline, appended_at: _, via, record } = delivery;
         let lease = names.shown_lease(lease);
+        let via = via.as_ref().map(shown_via).unwrap_or_default();
         let record = shown_record(&record.record());
-        format!("{lease} attempt={attempt} until={} {record}", time(*deadline))
+        format!("{lease} attempt={attempt} until={}{via} {record}", time(*deadline))
     };
     deliveries.iter().map(one).collect()
+}
+
+/// By what a message came.
+fn shown_via(Via { exchange, routing_key }: &Via<'_>) -> String {
+    format!(" by={exchange}:{routing_key}")
 }
 
 fn shown_fetched(fetched: &Fetched<'_>) -> String {
@@ -486,9 +494,10 @@ fn shown_message(message: &MessageView<'_>) -> Vec<String> {
     };
     let record = shown_record(&message.record.record());
     let mut lines = vec![format!(
-        "@{} came={} {state} failed={} {record}",
+        "@{} came={}{} {state} failed={} {record}",
         message.offset,
         time(message.at),
+        message.via.as_ref().map(shown_via).unwrap_or_default(),
         message.attempts_failed
     )];
     lines.extend(message.attempts.iter().map(shown_attempt));

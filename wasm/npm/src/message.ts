@@ -33,6 +33,14 @@ export class Message extends BrokerRecord {
     readonly offset: bigint;
     /** Which attempt this is, from 1. */
     readonly attempt: number;
+    /** Whether it was delivered before; also where no attempt was counted, because it was released. */
+    readonly redelivered: boolean;
+    /** When it came to the queue, in the broker's time. */
+    readonly appendedMs: number;
+    /** The exchange by which it came to the queue. Undefined if it came straight. */
+    readonly exchange?: string;
+    /** Its routing key then. Undefined if it came straight. */
+    readonly routingKey?: string;
     /** @internal */
     readonly lease: WireLease;
     readonly #settler: Settler;
@@ -44,6 +52,10 @@ export class Message extends BrokerRecord {
         this.queue = queue;
         this.offset = delivery.lease.offset;
         this.attempt = delivery.attempt;
+        this.redelivered = delivery.attempt > 1 || delivery.lease.delivery > 1;
+        this.appendedMs = toMs(delivery.appendedAt);
+        this.exchange = delivery.via?.exchange;
+        this.routingKey = delivery.via?.routingKey;
         this.lease = delivery.lease;
         this.#settler = settler;
         this.#deadline = delivery.deadline;

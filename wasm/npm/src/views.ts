@@ -225,6 +225,10 @@ export class StoredMessage extends BrokerRecord {
     readonly offset: bigint;
     /** When it came. */
     readonly atMs: number;
+    /** The exchange by which it came. Undefined if it came straight. */
+    readonly exchange?: string;
+    /** Its routing key then. Undefined if it came straight. */
+    readonly routingKey?: string;
     readonly state: MessageState;
     /** Its failed attempts here, oldest first: the newest sixteen of them. */
     readonly attempts: readonly Attempt[];
@@ -238,6 +242,8 @@ export class StoredMessage extends BrokerRecord {
         super(view.record);
         this.offset = view.offset;
         this.atMs = toMs(view.at);
+        this.exchange = view.via?.exchange;
+        this.routingKey = view.via?.routingKey;
         this.state = toState(view.state);
         this.attempts = view.attempts.map(toAttempt);
         this.attemptsFailed = view.attemptsFailed;

@@ -39,6 +39,8 @@ export interface WireDelivery {
     lease: WireLease;
     attempt: number;
     deadline: bigint;
+    appendedAt: bigint;
+    via?: { exchange: string; routingKey: string };
     record: WireRecord;
 }
 
@@ -73,7 +75,7 @@ export interface WireAnswers {
     published: { tag: number; appends: WireAppend[]; duplicate: boolean };
     producerReady: { tag: number; producer: bigint; epoch: number };
     consuming: { tag: number; consumer: bigint };
-    received: { tag: number; deliveries: WireDelivery[] };
+    received: { tag: number; deliveries: WireDelivery[]; left: bigint };
     settled: { tag: number; count: number; stale: WireLease[] };
     joined: { tag: number; member: bigint };
     polled: { tag: number; batches: WireFetched[] };
@@ -275,6 +277,7 @@ export interface WireAttempt {
 export interface WireMessageView {
     offset: bigint;
     at: bigint;
+    via?: { exchange: string; routingKey: string };
     state: "ready" | "blocked" | "held" | { leased: { conn: bigint; until: bigint } } | { delayed: { until: bigint } };
     attempts: WireAttempt[];
     attemptsFailed: number;

@@ -35,6 +35,26 @@ test("a message whose lease runs out is delivered again, as attempt 2", async (t
     assert.deepEqual({ ready, leased, acked }, { ready: 0n, leased: 0n, acked: 1n });
 });
 
+test("a message says by which exchange and routing key it came, and when", async (t) => {
+    const { broker, conn } = await withJobs(t);
+    broker.declareExchange("orders", "topic");
+    broker.bind("orders", { queue: "jobs" }, "order.*");
+    await broker.advance(250);
+    await conn.publish({ exchange: "orders", routingKey: "order.placed" }, "by the exchange");
+    await conn.publish({ queue: "jobs" }, "straight");
+    await broker.advance(250);
+    const [routed, straight] = await conn.receive("jobs", { max: 2 });
+    const of = ({ exchange, routingKey, appendedMs, redelivered }) =>
+        [exchange, routingKey, appendedMs, redelivered];
+    assert.deepEqual(of(routed), ["orders", "order.placed", 250, false]);
+    assert.deepEqual(of(straight), [undefined, undefined, 250, false]);
+    assert.equal(broker.peek("jobs")[0].routingKey, "order.placed");
+
+    await routed.nack();
+    const [again] = await conn.receive("jobs");
+    assert.deepEqual(of(again), ["orders", "order.placed", 250, true]);
+});
+
 test("a message has its key, headers, timestamp and body back", async (t) => {
     const { conn } = await withJobs(t);
     await conn.publish({ queue: "jobs" }, [

@@ -123,7 +123,7 @@ impl Part for Worker {
     }
 
     fn hear(&mut self, desk: &mut Desk<'_>, event: &Event<'_>) {
-        if let Event::Received { tag, deliveries } = event
+        if let Event::Received { tag, deliveries, .. } = event
             && self.asked == Some(*tag)
         {
             self.asked = None;

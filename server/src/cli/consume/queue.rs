@@ -36,7 +36,12 @@ pub(super) async fn peek(
         printer.print(&Found {
             record: message.0.record.record(),
             offset: message.0.offset,
-            from: From::Queue { queue, attempt: message.0.attempts_failed },
+            from: From::Queue {
+                queue,
+                attempt: message.0.attempts_failed,
+                appended_at: message.0.at,
+                via: message.0.via.as_ref(),
+            },
         })
     })
     .await?;
@@ -186,7 +191,12 @@ impl Work<'_, '_> {
             self.printer.print(&Found {
                 record: delivery.record.record(),
                 offset: delivery.lease.offset,
-                from: From::Queue { queue: self.queue, attempt: delivery.attempt },
+                from: From::Queue {
+                    queue: self.queue,
+                    attempt: delivery.attempt,
+                    appended_at: delivery.appended_at,
+                    via: delivery.via.as_ref(),
+                },
             })?;
         }
         self.printer.flush()?;

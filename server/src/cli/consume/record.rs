@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use fanlight_core::{Offset, Record, Time};
+use fanlight_core::{Offset, Record, Time, Via};
 
 use super::Format;
 use crate::cli::body::{self, Shown};
@@ -21,8 +21,8 @@ pub(super) struct Found<'a> {
 pub(super) enum From<'a> {
     /// In a topic.
     Topic { topic: &'a str, partition: u32, appended_at: Time },
-    /// In a queue.
-    Queue { queue: &'a str, attempt: u32 },
+    /// In a queue, to which it came by an exchange, if at all.
+    Queue { queue: &'a str, attempt: u32, appended_at: Time, via: Option<&'a Via<'a>> },
 }
 
 impl Serialize for Found<'_> {
@@ -35,10 +35,15 @@ impl Serialize for Found<'_> {
                 map.serialize_entry("offset", &self.offset)?;
                 map.serialize_entry("at", &output::instant(appended_at))?;
             }
-            From::Queue { queue, attempt } => {
+            From::Queue { queue, attempt, appended_at, via } => {
                 map.serialize_entry("queue", queue)?;
                 map.serialize_entry("offset", &self.offset)?;
                 map.serialize_entry("attempt", &attempt)?;
+                map.serialize_entry("at", &output::instant(appended_at))?;
+                if let Some(Via { exchange, routing_key }) = via {
+                    map.serialize_entry("exchange", exchange)?;
+                    map.serialize_entry("routingKey", routing_key)?;
+                }
                 let deaths = body::deaths(&self.record);
                 if !deaths.is_empty() {
                     map.serialize_entry("deaths", &Deaths(&deaths))?;
@@ -78,25 +83,29 @@ impl<'o> Printer<'o> {
 
     /// A row whose columns are as wide as most need, since later rows are not known yet.
     fn row(&mut self, found: &Found<'_>) -> Result<(), Failure> {
-        let (place, at) = match found.from {
+        let (first, place, by, at) = match found.from {
             From::Topic { partition, appended_at, .. } => {
-                (partition.to_string(), output::instant(appended_at))
+                ("PARTITION", partition.to_string(), None, appended_at)
             }
-            From::Queue { attempt, .. } => (attempt.to_string(), String::new()),
+            From::Queue { attempt, appended_at, via, .. } => {
+                let by = via.map_or("-".to_owned(), |via| {
+                    output::clipped(&format!("{} {}", via.exchange, via.routing_key), 24)
+                });
+                ("ATTEMPT", attempt.to_string(), Some(by), appended_at)
+            }
         };
-        let first = match found.from {
-            From::Topic { .. } => "PARTITION",
-            From::Queue { .. } => "ATTEMPT",
-        };
-        let time = !at.is_empty();
+        let by_wide = |by: &str| format!("{by:<24}  ");
         if std::mem::take(&mut self.header_due) {
-            let at = if time { format!("{:<24}  ", "AT") } else { String::new() };
-            self.out.line(format!("{first:>9}  {:>10}  {at}{:<16}  BODY", "OFFSET", "KEY"))?;
+            let by = by.as_ref().map(|_| by_wide("BY")).unwrap_or_default();
+            let (offset, at, key) = ("OFFSET", "AT", "KEY");
+            self.out.line(format!("{first:>9}  {offset:>10}  {at:<24}  {by}{key:<16}  BODY"))?;
         }
-        let at = if time { format!("{at:<24}  ") } else { String::new() };
+        let by = by.map(|by| by_wide(&by)).unwrap_or_default();
+        let at = output::instant(at);
         let key = found.record.key.map_or("-".into(), body::text);
         let key = output::clipped(&key, 16);
         let body = output::clipped(&Shown::of(found.record.body).plain(), 120);
-        self.out.line(format!("{place:>9}  {:>10}  {at}{key:<16}  {body}", found.offset.0))
+        self.out
+            .line(format!("{place:>9}  {:>10}  {at:<24}  {by}{key:<16}  {body}", found.offset.0))
     }
 }
