@@ -13,13 +13,11 @@ mod http;
 mod journal;
 mod mailbox;
 mod metrics;
-mod options;
 mod outbox;
 mod recovery;
 mod shard;
+mod sockets;
 mod storage;
-
-pub(crate) use options::Options;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -28,18 +26,18 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::serve::ListenerExt;
-use fanlight_core::codec::HEADER_BYTES;
 use fanlight_core::{Config, Limits};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::settings::Settings;
 use connection::Reception;
 use http::{Health, Site};
 use journal::{Ending, Journal, SnapshotDue};
 use metrics::Metrics;
 use recovery::Restored;
 use shard::{Message, Shard};
+use sockets::Sockets;
 use storage::{FileStorage, Storage, StorageError, VolatileStorage};
 
 /// Messages that wait for the shard.
@@ -68,7 +66,7 @@ impl From<StorageError> for Error {
 }
 
 /// Runs the server until it is told to stop (SIGINT, SIGTERM) or cannot go on.
-pub(crate) fn run(options: Options) -> Result<(), Error> {
+pub(crate) fn run(settings: Settings) -> Result<(), Error> {
     // Someone else may have set up logging before.
     let _ = tracing_subscriber::fmt()
         .with_writer(io::stderr)
@@ -80,44 +78,37 @@ pub(crate) fn run(options: Options) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|error| Error(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(serve(options));
+    let result = runtime.block_on(serve(settings));
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(options: Options) -> Result<(), Error> {
-    let listener = listen(&options.listen).await?;
+async fn serve(settings: Settings) -> Result<(), Error> {
+    let listener = listen(&settings.listen).await?;
     let address = listener.local_addr().map_err(|error| Error(format!("no address: {error}")))?;
-    let mut storage = open(&options)?;
+    let mut storage = open(&settings)?;
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let limits = Limits::default();
+    let limits = settings.limits.clone();
     let config = Config { seed, limits: limits.clone() };
     let restored =
         recovery::restore(storage.as_mut(), config).map_err(|error| Error(error.to_string()))?;
 
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
-    let (shard, mut failed) = start(&options, storage, restored, &limits, &metrics);
+    let (shard, mut failed) = start(&settings, storage, restored, &limits, &metrics);
     let (alive, mut goodbyes) = mpsc::channel(1);
-    let frame_bytes_max = shard::payload_bytes_max(&limits) + HEADER_BYTES;
     let site = Site {
-        reception: Reception::new(shard.clone(), metrics.clone()),
+        reception: Reception::new(shard.clone(), &settings, metrics.clone()),
         shard: shard.clone(),
-        metrics,
+        metrics: metrics.clone(),
         health: health.clone(),
-        message_bytes_max: 2 * frame_bytes_max,
+        message_bytes_max: settings.message_bytes_max(),
         alive,
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let listener = listener.tap_io(|stream| {
-        // A server without it would hold back small events; with an error it is only slower.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, site.router()).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
-    let server = tokio::spawn(server.into_future());
-    announce(&options, address);
+    let sockets = Sockets::new(site.router(), &settings, metrics);
+    let server = tokio::spawn(sockets.take(listener, stopped));
+    announce(&settings, address);
 
     let signal = tokio::select! {
         signal = signal() => signal?,
@@ -183,16 +174,16 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
     })
 }
 
-fn open(options: &Options) -> Result<Box<dyn Storage>, Error> {
-    Ok(match &options.data {
-        Some(dir) => Box::new(FileStorage::open(dir, options.segment_bytes)?),
+fn open(settings: &Settings) -> Result<Box<dyn Storage>, Error> {
+    Ok(match &settings.data {
+        Some(dir) => Box::new(FileStorage::open(dir, settings.segment_bytes.0)?),
         None => Box::new(VolatileStorage),
     })
 }
 
 /// Starts the two threads; the second result comes when they have ended.
 fn start(
-    options: &Options,
+    settings: &Settings,
     storage: Box<dyn Storage>,
     restored: Restored,
     limits: &Limits,
@@ -207,9 +198,9 @@ fn start(
     let shard = Shard::new(broker, clock, limits, keeps, turns, due.clone(), metrics.clone());
     let journal = Journal::new(
         storage,
-        options.sync,
+        settings.sync,
         recovered,
-        options.snapshot_bytes,
+        settings.snapshot_bytes.0,
         due,
         metrics.clone(),
     );
@@ -232,9 +223,9 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 /// Says that it is ready: one line, which scripts wait for.
-fn announce(options: &Options, address: SocketAddr) {
-    let kept = match &options.data {
-        Some(dir) => format!("data in {}, sync {}", dir.display(), options.sync.name()),
+fn announce(settings: &Settings, address: SocketAddr) {
+    let kept = match &settings.data {
+        Some(dir) => format!("data in {}, sync {}", dir.display(), settings.sync.name()),
         None => "everything in memory: --data DIR keeps it".to_owned(),
     };
     let mut stdout = io::stdout();

@@ -2,6 +2,7 @@
 
 mod bench;
 mod body;
+mod config;
 mod consume;
 mod dlq;
 mod exchanges;
@@ -27,6 +28,9 @@ use fanlight_server::client::{Client, ServerAddress};
 use self::failure::Failure;
 use self::output::Output;
 use crate::serve;
+use crate::settings::{self, Given};
+
+pub(crate) use names::nearest;
 
 /// Fanlight: the message broker you can see through.
 #[derive(Parser)]
@@ -70,7 +74,10 @@ struct Global {
 enum Command {
     /// Run the server
     #[command(after_help = "Example:\n  fanlight serve --data ./fanlight-data")]
-    Serve(serve::Options),
+    Serve(Given),
+    /// Print what a server would be told, and from where: flags, environment, file or default
+    #[command(after_help = "Example:\n  fanlight config --config fanlight.toml --changed")]
+    Config(config::Options),
     /// Publish lines from standard input or files, a message each
     Publish(publish::Options),
     /// Print the messages of a topic or a queue
@@ -123,9 +130,11 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
     match command {
-        Command::Serve(options) => {
-            serve::run(options).map_err(|error| Failure::failed(error.to_string()))
+        Command::Serve(given) => {
+            let settings = settings::load(&given).map_err(Failure::usage)?.settings;
+            serve::run(settings).map_err(|error| Failure::failed(error.to_string()))
         }
+        Command::Config(options) => config::run(&options, session),
         Command::Publish(options) => block_on(publish::run(options, session)),
         Command::Consume(options) => block_on(consume::run(options, session)),
         Command::Topics(options) => block_on(topics::run(options, session)),

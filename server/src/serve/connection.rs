@@ -16,15 +16,10 @@ use tokio::task::JoinHandle;
 use super::mailbox::{Closing, Mailbox, Outgoing};
 use super::metrics::Metrics;
 use super::shard::Message;
+use crate::settings::Settings;
 
-/// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(15);
-/// A client that was not heard for this long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// How long a closing handshake may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
-/// Memory that messages on their way from the sockets to the shard may take, all together.
-const INFLIGHT_BYTES_MAX: u32 = 256 << 20;
 
 /// What a connection needs of the server.
 #[derive(Clone)]
@@ -32,7 +27,18 @@ pub(crate) struct Reception {
     shard: mpsc::Sender<Message>,
     numbers: Arc<AtomicU64>,
     inflight: Arc<Semaphore>,
+    inflight_bytes_max: u32,
+    pace: Pace,
+    outgoing_bytes_max: usize,
     metrics: Arc<Metrics>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    ping_every: Duration,
+    silence_max: Duration,
+    session_wait: Duration,
 }
 
 /// Why a connection is no longer read from.
@@ -41,6 +47,8 @@ enum Ended {
     Gone,
     /// The client is not heard any more.
     Silent,
+    /// The client has not begun with a session.
+    Idle,
     /// The writer has said goodbye.
     Closed,
     /// The server does not take requests any more.
@@ -49,11 +57,25 @@ enum Ended {
 
 impl Reception {
     /// Connections that talk to this shard.
-    pub(crate) fn new(shard: mpsc::Sender<Message>, metrics: Arc<Metrics>) -> Reception {
+    pub(crate) fn new(
+        shard: mpsc::Sender<Message>,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Reception {
+        let inflight_bytes_max = u32::try_from(settings.incoming_bytes_max.0)
+            .expect("settings say that it is less than 4 GiB");
         Reception {
             shard,
             numbers: Arc::new(AtomicU64::new(1)),
-            inflight: Arc::new(Semaphore::new(INFLIGHT_BYTES_MAX as usize)),
+            inflight: Arc::new(Semaphore::new(inflight_bytes_max as usize)),
+            inflight_bytes_max,
+            pace: Pace {
+                ping_every: settings.ping_every,
+                silence_max: settings.silence_max,
+                session_wait: settings.session_wait,
+            },
+            outgoing_bytes_max: usize::try_from(settings.outgoing_bytes_max.0)
+                .unwrap_or(usize::MAX),
             metrics,
         }
     }
@@ -63,7 +85,7 @@ impl Reception {
         self.metrics.connections.add(1);
         self.metrics.connections_accepted.add(1);
         let conn = ConnId(self.numbers.fetch_add(1, Ordering::Relaxed));
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(self.outgoing_bytes_max));
         let arrived = Message::Arrived { conn, mailbox: mailbox.clone() };
         if self.shard.send(arrived).await.is_ok() {
             self.talk(conn, mailbox, socket).await;
@@ -73,16 +95,24 @@ impl Reception {
 
     async fn talk(&self, conn: ConnId, mailbox: Arc<Mailbox>, socket: WebSocket) {
         let (sink, mut stream) = socket.split();
-        let mut writer = tokio::spawn(write(sink, mailbox.clone(), self.metrics.clone()));
+        let mut writer =
+            tokio::spawn(write(sink, mailbox.clone(), self.pace.ping_every, self.metrics.clone()));
         let ended = self.listen(conn, &mailbox, &mut stream, &mut writer).await;
         // Whoever is not sent this has been told to go by the shard itself, or by its end.
         let _ = self.shard.send(Message::Gone { conn }).await;
         match ended {
             Ended::Gone => {}
             Ended::Silent => {
-                let seconds = SILENCE_MAX.as_secs();
-                let reason = format!("nothing was heard for {seconds} s, not even a pong");
+                let waited = humantime::format_duration(self.pace.silence_max);
+                let reason = format!("nothing was heard for {waited}, not even a pong");
                 mailbox.close(Closing { code: 1001, reason });
+                let _ = tokio::time::timeout(GOODBYE_MAX, &mut writer).await;
+            }
+            Ended::Idle => {
+                let waited = humantime::format_duration(self.pace.session_wait);
+                let reason =
+                    format!("no session came within {waited}; a connection begins with one");
+                mailbox.close(Closing { code: 1008, reason });
                 let _ = tokio::time::timeout(GOODBYE_MAX, &mut writer).await;
             }
             Ended::Stopping => {
@@ -105,16 +135,25 @@ impl Reception {
         stream: &mut SplitStream<WebSocket>,
         writer: &mut JoinHandle<()>,
     ) -> Ended {
+        let session_until = tokio::time::Instant::now() + self.pace.session_wait;
         loop {
+            let silence_until = tokio::time::Instant::now() + self.pace.silence_max;
+            let until = match mailbox.is_opened() {
+                true => silence_until,
+                false => session_until.min(silence_until),
+            };
             let next = async {
                 mailbox.drained().await;
                 stream.next().await
             };
             let heard = tokio::select! {
-                heard = tokio::time::timeout(SILENCE_MAX, next) => heard,
+                heard = tokio::time::timeout_at(until, next) => heard,
                 _ = &mut *writer => return Ended::Closed,
             };
             let message = match heard {
+                // The shard may have opened it meanwhile.
+                Err(_) if until < silence_until && mailbox.is_opened() => continue,
+                Err(_) if until < silence_until => return Ended::Idle,
                 Err(_) => return Ended::Silent,
                 Ok(None) => return Ended::Gone,
                 Ok(Some(Ok(WsMessage::Binary(bytes)))) => self.frames(conn, bytes).await,
@@ -148,7 +187,7 @@ impl Reception {
         if bytes.is_empty() {
             return None;
         }
-        let share = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(INFLIGHT_BYTES_MAX);
+        let share = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.inflight_bytes_max);
         let permit = self.inflight.clone().acquire_many_owned(share).await;
         let permit = permit.expect("nobody closes the semaphore");
         Some(Message::Frames { conn, bytes, permit })
@@ -180,9 +219,10 @@ fn refuse(conn: ConnId, error: &axum::Error) -> Option<Message> {
 async fn write(
     mut sink: SplitSink<WebSocket, WsMessage>,
     mailbox: Arc<Mailbox>,
+    ping_every: Duration,
     metrics: Arc<Metrics>,
 ) {
-    let mut ping = tokio::time::interval_at((Instant::now() + PING_EVERY).into(), PING_EVERY);
+    let mut ping = tokio::time::interval_at((Instant::now() + ping_every).into(), ping_every);
     loop {
         let outgoing = tokio::select! {
             outgoing = pin!(mailbox.next()) => outgoing,

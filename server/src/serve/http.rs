@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tokio::sync::{mpsc, oneshot};
 
 use super::assets::{self, Asset};
 use super::connection::Reception;
 use super::metrics::Metrics;
 use super::shard::Message;
+use super::sockets::Place;
 
 /// How long a scrape waits for the shard.
 const OVERVIEW_WAIT: Duration = Duration::from_secs(5);
@@ -77,13 +78,17 @@ impl Site {
     }
 }
 
-async fn websocket(State(site): State<Site>, upgrade: WebSocketUpgrade) -> Response {
+async fn websocket(
+    State(site): State<Site>,
+    Extension(place): Extension<Place>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     upgrade
         .max_message_size(site.message_bytes_max)
         .max_frame_size(site.message_bytes_max)
         .on_upgrade(async move |socket| {
             site.reception.serve(socket).await;
-            drop(site.alive);
+            drop((site.alive, place));
         })
 }
 

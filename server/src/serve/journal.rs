@@ -16,8 +16,8 @@ use fanlight_core::Time;
 
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
-use super::options::SyncPolicy;
 use super::storage::{Entry, Kind, Position, Snapshot, Storage, StorageError};
+use crate::settings::SyncPolicy;
 
 /// How long what was written may wait for a sync to begin under [`SyncPolicy::Interval`].
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);

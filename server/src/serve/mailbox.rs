@@ -1,7 +1,7 @@
 //! What waits to be sent on one connection.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
@@ -10,8 +10,6 @@ use tokio::sync::Notify;
 /// A WebSocket message is begun with what waits, up to about this size: large enough to share the
 /// cost of a message, and far below what clients refuse.
 const MESSAGE_BYTES: usize = 1 << 20;
-/// A connection that has more than this to read is not listened to until it has read.
-const LISTEN_BYTES_MAX: usize = 16 << 20;
 
 /// How a connection ends, as its WebSocket close frame says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +31,17 @@ pub(crate) enum Outgoing {
 
 /// The events of one connection between the moment they were decided and their way out. The shard
 /// announces them, the journal hands them over when they may leave, the writer takes them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mailbox {
     waiting: Mutex<Waiting>,
     changed: Notify,
     /// Bytes announced and not yet written.
     queued: AtomicUsize,
+    /// What may be queued before the connection is closed.
+    queued_max: usize,
     written: Notify,
+    /// Whether the connection has begun with its session.
+    opened: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,33 @@ struct Waiting {
 }
 
 impl Mailbox {
+    /// An empty one, in which so many bytes may wait.
+    pub(crate) fn new(queued_max: usize) -> Mailbox {
+        Mailbox {
+            waiting: Mutex::default(),
+            changed: Notify::new(),
+            queued: AtomicUsize::new(0),
+            queued_max,
+            written: Notify::new(),
+            opened: AtomicBool::new(false),
+        }
+    }
+
+    /// What may be queued before the connection is closed.
+    pub(crate) fn queued_bytes_max(&self) -> usize {
+        self.queued_max
+    }
+
+    /// The connection has begun with its session.
+    pub(crate) fn set_opened(&self) {
+        self.opened.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed)
+    }
+
     /// Bytes that were announced and are not yet written.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
@@ -105,9 +134,9 @@ impl Mailbox {
         self.written.notify_one();
     }
 
-    /// Waits until the connection has read enough to be listened to.
+    /// Waits until the connection has read enough to be listened to: a quarter of what may wait.
     pub(crate) async fn drained(&self) {
-        while self.queued_bytes() > LISTEN_BYTES_MAX {
+        while self.queued_bytes() > self.queued_max / 4 {
             self.written.notified().await;
         }
     }
@@ -128,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_waits_leaves_in_one_message_and_in_order() {
-        let mailbox = Mailbox::default();
+        let mailbox = Mailbox::new(64 << 20);
         deliver(&mailbox, b"one ");
         deliver(&mailbox, b"two ");
         deliver(&mailbox, b"three");
@@ -143,7 +172,7 @@ mod tests {
     #[test]
     fn a_message_does_not_grow_without_bound() {
         static LARGE: [u8; MESSAGE_BYTES] = [7; MESSAGE_BYTES];
-        let mailbox = Mailbox::default();
+        let mailbox = Mailbox::new(64 << 20);
         deliver(&mailbox, b"small");
         deliver(&mailbox, &LARGE);
         deliver(&mailbox, b"small");
@@ -158,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_was_delivered_leaves_before_the_close_and_the_first_reason_stays() {
-        let mailbox = Mailbox::default();
+        let mailbox = Mailbox::new(64 << 20);
         let first = Closing { code: 1001, reason: "going".into() };
         mailbox.close(first.clone());
         mailbox.close(Closing { code: 1002, reason: "gone".into() });

@@ -41,6 +41,7 @@ impl Number {
 pub(crate) struct Metrics {
     pub(crate) connections: Number,
     pub(crate) connections_accepted: Number,
+    pub(crate) sockets_refused: Number,
     pub(crate) frames_received: Number,
     pub(crate) frames_refused: Number,
     pub(crate) received_bytes: Number,
@@ -114,6 +115,11 @@ impl Metrics {
         page.one("connections", "gauge", "Open connections.", self.connections.read());
         for (name, help, number) in [
             ("connections_accepted_total", "Connections accepted.", &self.connections_accepted),
+            (
+                "sockets_refused_total",
+                "Sockets closed because as many as may be were open.",
+                &self.sockets_refused,
+            ),
             ("frames_received_total", "Frames received from clients.", &self.frames_received),
             (
                 "frames_refused_total",

@@ -13,10 +13,9 @@ use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
 use super::storage::{Entry, Kind};
 
-/// A watcher that has more than this to read is not shown what happens meanwhile, and is told so.
-const WATCHED_BYTES_MAX: usize = 8 << 20;
-/// A connection that has more than this to read is closed.
-const QUEUED_BYTES_MAX: usize = 64 << 20;
+/// A watcher that has more to read than this part of what may wait is not shown what happens
+/// meanwhile, and is told so.
+const WATCHED_PART: usize = 8;
 /// Frames are handed on in pieces of about this size, so that no message becomes very large.
 const PIECE_BYTES: usize = 512 << 10;
 
@@ -42,7 +41,8 @@ pub(crate) struct Outbox {
     concerned: Vec<ConnId>,
     parcels: Vec<Parcel>,
     parcels_bytes: usize,
-    overflown: Vec<ConnId>,
+    /// Who has more to read than may wait, and how much may.
+    overflown: Vec<(ConnId, usize)>,
     metrics: Arc<Metrics>,
 }
 
@@ -90,6 +90,7 @@ impl Outbox {
     pub(crate) fn set_opened(&mut self, conn: ConnId) {
         if let Some(client) = self.clients.get_mut(&conn) {
             client.opened = true;
+            client.mailbox.set_opened();
         }
     }
 
@@ -112,10 +113,10 @@ impl Outbox {
 
     /// A connection that does not read what it is sent, and so has to be closed.
     pub(crate) fn take_overflown(&mut self) -> Option<(ConnId, Closing)> {
-        let conn = self.overflown.pop()?;
+        let (conn, max) = self.overflown.pop()?;
         let reason = format!(
             "more than {} MiB wait to be read; read faster, or ask for less at once",
-            QUEUED_BYTES_MAX >> 20
+            max >> 20
         );
         Some((conn, Closing { code: 1008, reason }))
     }
@@ -165,8 +166,9 @@ impl Outbox {
         count_event(&self.metrics, event);
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let queued = client.mailbox.queued_bytes() + client.frames.len();
+        let queued_max = client.mailbox.queued_bytes_max();
         if let Event::Activity { at, .. } = event {
-            if queued > WATCHED_BYTES_MAX {
+            if queued > queued_max / WATCHED_PART {
                 client.activities_dropped += 1;
                 self.metrics.activities_dropped.add(1);
                 return;
@@ -186,8 +188,8 @@ impl Outbox {
             client.concerned = true;
             self.concerned.push(conn);
         }
-        if queued > QUEUED_BYTES_MAX {
-            self.overflown.push(conn);
+        if queued > queued_max {
+            self.overflown.push((conn, queued_max));
         }
         if client.frames.len() > PIECE_BYTES {
             let (mailbox, frames) = (client.mailbox.clone(), std::mem::take(&mut client.frames));

@@ -30,12 +30,28 @@ pub(crate) struct Ended {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanlight"));
-    for variable in ["FANLIGHT_LISTEN", "FANLIGHT_DATA", "FANLIGHT_SYNC"] {
-        command.env_remove(variable);
-    }
     command.arg("serve").args(args);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    prepare(&mut command);
     command
+}
+
+/// Nobody's environment says anything to a test's own program.
+fn prepare(command: &mut Command) {
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_str().is_some_and(|name| name.starts_with("FANLIGHT_")) {
+            command.env_remove(variable);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+}
+
+/// Runs the program with these arguments to its end; gives its status and both outputs.
+pub(crate) fn run(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanlight"));
+    prepare(&mut command);
+    let output = command.args(args).envs(variables.iter().copied()).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it is text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 impl Server {

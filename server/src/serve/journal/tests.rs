@@ -28,7 +28,7 @@ fn bench(policy: SyncPolicy) -> Bench {
         due.clone(),
         metrics.clone(),
     );
-    Bench { storage, mailbox: Arc::default(), metrics, due, journal }
+    Bench { storage, mailbox: Arc::new(Mailbox::new(64 << 20)), metrics, due, journal }
 }
 
 impl Bench {

@@ -6,11 +6,13 @@ use fanlight_core::{Code, Offset};
 use super::*;
 
 const CONN: ConnId = ConnId(7);
+const QUEUED_BYTES_MAX: usize = 64 << 20;
+const WATCHED_BYTES_MAX: usize = QUEUED_BYTES_MAX / WATCHED_PART;
 const NOW: Time = Time(1_000);
 
 fn outbox() -> (Outbox, Arc<Mailbox>) {
     let mut outbox = Outbox::new(true, Arc::default());
-    let mailbox = Arc::new(Mailbox::default());
+    let mailbox = Arc::new(Mailbox::new(QUEUED_BYTES_MAX));
     outbox.add(CONN, mailbox.clone());
     (outbox, mailbox)
 }

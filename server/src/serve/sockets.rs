@@ -1,0 +1,149 @@
+//! Sockets: taking them, bounding them, and speaking HTTP over them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::metrics::Metrics;
+use crate::settings::Settings;
+
+/// How long to wait where the system gives no more sockets.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The head of a request is refused beyond this.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Sockets that are told at the same time that there is no place; others are closed without a word.
+const REFUSED_MAX: usize = 64;
+/// How long one of them may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// What who comes too late is told, where nobody has to decipher it.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
+    Content-Type: text/plain\r\nContent-Length: 40\r\n\r\nthere are as many sockets as may be open";
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// What takes sockets.
+pub(crate) struct Sockets {
+    router: Router,
+    open: Arc<Semaphore>,
+    /// Those that are just being told that there is no place.
+    refused: Arc<Semaphore>,
+    handshake_wait: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Sockets {
+    /// Sockets whose requests `router` answers.
+    pub(crate) fn new(router: Router, settings: &Settings, metrics: Arc<Metrics>) -> Sockets {
+        let max = (settings.connections_max as usize).min(Semaphore::MAX_PERMITS);
+        let open = Arc::new(Semaphore::new(max));
+        let refused = Arc::new(Semaphore::new(REFUSED_MAX));
+        Sockets { router, open, refused, handshake_wait: settings.handshake_wait, metrics }
+    }
+
+    /// Takes sockets until it is told to stop.
+    pub(crate) async fn take(self, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+        let sockets = Arc::new(self);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = &mut stopped => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => sockets.begin(stream, peer),
+                Err(error) => {
+                    // A client that went away while it was accepted is no reason to wait; a lack of
+                    // file descriptors is, and ends with somebody's connection.
+                    if !is_the_clients(&error) {
+                        tracing::warn!("no socket can be taken: {error}");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Ok(place) = self.open.clone().try_acquire_owned() else {
+            self.metrics.sockets_refused.add(1);
+            if let Ok(place) = self.refused.clone().try_acquire_owned() {
+                tokio::spawn(refuse(stream, place));
+            }
+            return;
+        };
+        // A server without it would hold back small events; with an error it is only slower.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(self.clone().speak(stream, Peer(peer), place));
+    }
+
+    /// Speaks HTTP until the socket is closed, or has become a WebSocket.
+    async fn speak(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        place: OwnedSemaphorePermit,
+    ) {
+        let router = TowerToHyperService::new(self.router.clone());
+        let place = Arc::new(place);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            // A WebSocket outlives the conversation that began it, and keeps its place.
+            request.extensions_mut().insert(place.clone());
+            router.call(request)
+        });
+        let speaking = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.handshake_wait)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        if let Err(error) = speaking.await {
+            tracing::debug!("{}: {error}", peer.0);
+        }
+    }
+}
+
+/// Says that there is no place, and hears the client out: what it sent and nobody has read would
+/// take the answer with it.
+async fn refuse(mut stream: TcpStream, place: OwnedSemaphorePermit) {
+    let farewell = async {
+        stream.write_all(FULL).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(HEAD_BYTES_MAX as u64), &mut tokio::io::sink()).await
+    };
+    // Whether it was understood or not, the socket is closed.
+    let _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
+    drop(place);
+}
+
+/// A socket's place among those that may be open; kept by whoever keeps the socket.
+pub(crate) type Place = Arc<OwnedSemaphorePermit>;
+
+fn is_the_clients(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_who_comes_too_late_is_told_has_the_length_that_it_says() {
+        let text = std::str::from_utf8(FULL).expect("it is ASCII");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{text}");
+    }
+}

@@ -1,0 +1,224 @@
+//! What a setting may be, how it is read from text, and how it is shown.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::SyncPolicy;
+
+/// A kind of value. Flags, environment and file all come here as text.
+pub(crate) trait Setting: Sized {
+    /// Reads it; what would be right, if it is not.
+    fn read(text: &str) -> Result<Self, String>;
+    /// As it could have been written. Empty: it is not set.
+    fn shown(&self) -> String;
+    /// For programs.
+    fn json(&self) -> Value {
+        Value::String(self.shown())
+    }
+}
+
+impl Setting for String {
+    fn read(text: &str) -> Result<String, String> {
+        match text.trim() {
+            "" => Err("it should not be empty".to_owned()),
+            text => Ok(text.to_owned()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.clone()
+    }
+}
+
+/// A path; none by default.
+impl Setting for Option<PathBuf> {
+    fn read(text: &str) -> Result<Option<PathBuf>, String> {
+        String::read(text).map(|text| Some(PathBuf::from(text)))
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        json!(self.as_ref().map(|path| path.display().to_string()))
+    }
+}
+
+/// On or off.
+impl Setting for bool {
+    fn read(text: &str) -> Result<bool, String> {
+        match text {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err("it should be true or false".to_owned()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn json(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// A count.
+impl Setting for u32 {
+    fn read(text: &str) -> Result<u32, String> {
+        text.replace('_', "")
+            .parse()
+            .map_err(|_| format!("it should be a whole number from 0 to {}", u32::MAX))
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn json(&self) -> Value {
+        json!(self)
+    }
+}
+
+/// Bytes: `1048576`, `64 KiB`, `8MiB`, `1G`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl Setting for Bytes {
+    fn read(text: &str) -> Result<Bytes, String> {
+        bytes(text).map(Bytes)
+    }
+
+    fn shown(&self) -> String {
+        shown_bytes(self.0)
+    }
+
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+}
+
+/// Bytes that have no bound of their own unless one is named.
+impl Setting for Option<Bytes> {
+    fn read(text: &str) -> Result<Option<Bytes>, String> {
+        bytes(text).map(|bytes| Some(Bytes(bytes)))
+    }
+
+    fn shown(&self) -> String {
+        self.map(|bytes| bytes.shown()).unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        json!(self.map(|bytes| bytes.0))
+    }
+}
+
+/// Reads a number of bytes. Units are powers of 1024, with or without the `i`.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim().replace('_', "");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(10),
+        "m" | "mb" | "mib" => Some(20),
+        "g" | "gb" | "gib" => Some(30),
+        "t" | "tb" | "tib" => Some(40),
+        _ => None,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(shift)
+        .and_then(|(number, shift)| number.checked_mul(1 << shift))
+        .ok_or_else(|| "it should be bytes, as 1048576, 64KiB, 8MiB or 1GiB".to_owned())
+}
+
+/// A number of bytes in the largest unit in which it is whole.
+pub(crate) fn shown_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    unit.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}
+
+/// A length of time: `500ms`, `30s`, `5m`.
+impl Setting for Duration {
+    fn read(text: &str) -> Result<Duration, String> {
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration <= Duration::from_secs(366 * 24 * 60 * 60) => Ok(duration),
+            Ok(_) => Err("it should be at most a year".to_owned()),
+            Err(_) => Err("it should be a number with its unit, as 500ms, 30s or 5m".to_owned()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+/// A list; with commas between, where it is one text.
+impl Setting for Vec<String> {
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        Ok(items.map(str::to_owned).collect())
+    }
+
+    fn shown(&self) -> String {
+        self.join(",")
+    }
+
+    fn json(&self) -> Value {
+        json!(self)
+    }
+}
+
+impl Setting for SyncPolicy {
+    fn read(text: &str) -> Result<SyncPolicy, String> {
+        [SyncPolicy::Always, SyncPolicy::Interval, SyncPolicy::Never]
+            .into_iter()
+            .find(|policy| policy.name() == text)
+            .ok_or_else(|| "it should be always, interval or never".to_owned())
+    }
+
+    fn shown(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units_and_are_shown_in_the_largest_whole_one() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1024", 1 << 10),
+            ("64 KiB", 64 << 10),
+            ("1_000", 1_000),
+            ("8m", 8 << 20),
+            ("2GB", 2 << 30),
+        ] {
+            assert_eq!(Bytes::read(text), Ok(Bytes(bytes)), "{text}");
+            assert_eq!(Bytes::read(&shown_bytes(bytes)), Ok(Bytes(bytes)), "{text}");
+        }
+        assert_eq!(shown_bytes(64 << 20), "64MiB");
+        assert_eq!(shown_bytes((64 << 20) + 1), "67108865");
+        for text in ["", "many", "1.5MiB", "-1", "1XiB", "99999999999TiB"] {
+            assert!(Bytes::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_value() {
+        let span = Duration::from_millis(90_500);
+        assert_eq!(Duration::read(&span.shown()), Ok(span));
+        let list = vec!["https://a".to_owned(), "https://b".to_owned()];
+        assert_eq!(Vec::<String>::read(&list.shown()), Ok(list));
+        assert_eq!(SyncPolicy::read("interval"), Ok(SyncPolicy::Interval));
+        assert!(SyncPolicy::read("sometimes").is_err());
+    }
+}
