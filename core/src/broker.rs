@@ -36,6 +36,7 @@ use crate::work::Clock;
 use workgroup::WorkGroup;
 
 mod alter;
+mod away;
 mod bindings;
 mod check;
 mod commit;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use crate::id::Offset;
 use crate::limits::{COMPACTED_PER_APPLY_MAX, COMPACTION_SCAN_MAX};
@@ -57,15 +58,17 @@ impl Cleaner {
     /// the tombstones whose time is up.
     pub(crate) fn step(&self, log: &Log, dirt: bool, now: Time, retention: Span) -> Step {
         let mut offsets = Vec::new();
-        let mut seen: BTreeMap<&[u8], u64> = BTreeMap::new();
+        let mut seen: BTreeMap<Box<[u8]>, u64> = BTreeMap::new();
         let stable = log.stable_end();
         let mut clean = Offset(self.clean);
         let mut looked = 0;
-        let mut dirty = log.records(clean).take_while(|(offset, _)| dirt && *offset < stable);
-        for (offset, record) in &mut dirty {
+        log.each_record(clean, |offset, record| {
+            if !dirt || offset >= stable {
+                return ControlFlow::Break(());
+            }
             let key = record.key.filter(|_| !log.is_hidden(offset));
             let old = match key {
-                Some(key) => seen.insert(key, offset.0).or(self.newest.get(key).copied()),
+                Some(key) => seen.insert(key.into(), offset.0).or(self.newest.get(key).copied()),
                 None => Some(offset.0),
             };
             let old = old.map(Offset).filter(|old| log.find(*old).is_some());
@@ -73,9 +76,10 @@ impl Cleaner {
             clean = offset.plus(1);
             looked += 1;
             if looked == COMPACTION_SCAN_MAX || offsets.len() == COMPACTED_PER_APPLY_MAX {
-                break;
+                return ControlFlow::Break(());
             }
-        }
+            ControlFlow::Continue(())
+        });
         if dirt && looked < COMPACTION_SCAN_MAX && offsets.len() < COMPACTED_PER_APPLY_MAX {
             clean = stable;
         }
@@ -89,13 +93,18 @@ impl Cleaner {
 
     /// Learns what lies between what was clean and what is now.
     pub(crate) fn learn(&mut self, log: &Log, clean: Offset, at: Option<Time>) {
-        for (offset, record) in log.records(self.clean()).take_while(|(o, _)| *o < clean) {
-            let Some(key) = record.key.filter(|_| !log.is_hidden(offset)) else { continue };
-            self.newest.insert(key.into(), offset.0);
-            if let Some(at) = at.filter(|_| record.body.is_empty()) {
-                self.tombstones.push_back((offset, at));
+        log.each_record(self.clean(), |offset, record| {
+            if offset >= clean {
+                return ControlFlow::Break(());
             }
-        }
+            if let Some(key) = record.key.filter(|_| !log.is_hidden(offset)) {
+                self.newest.insert(key.into(), offset.0);
+                if let Some(at) = at.filter(|_| record.body.is_empty()) {
+                    self.tombstones.push_back((offset, at));
+                }
+            }
+            ControlFlow::Continue(())
+        });
         self.clean = self.clean.max(clean.0);
     }
 
@@ -107,8 +116,8 @@ impl Cleaner {
     /// Forgets records before they go from the log.
     pub(crate) fn forget(&mut self, log: &Log, gone: impl Iterator<Item = Offset>) {
         for offset in gone {
-            let Some(record) = log.record(offset) else { continue };
-            if let Some(key) = record.key
+            let Some(record) = log.raw(offset) else { continue };
+            if let Some(key) = record.record().key
                 && self.newest.get(key) == Some(&offset.0)
             {
                 self.newest.remove(key);
@@ -128,15 +137,24 @@ impl Cleaner {
     /// What is wrong with it, if anything is.
     pub(crate) fn fault(&self, log: &Log) -> Option<&'static str> {
         let mut keys = 0;
-        for (offset, record) in log.records(log.start()).take_while(|(o, _)| o.0 < self.clean) {
-            match record.key {
-                None => return Some("a record without a key is clean"),
-                Some(_) if log.is_hidden(offset) => return Some("an aborted record is clean"),
-                Some(key) if self.newest.get(key) != Some(&offset.0) => {
-                    return Some("a key is twice in what is clean");
-                }
-                Some(_) => keys += 1,
+        let mut fault = None;
+        log.each_record(log.start(), |offset, record| {
+            if offset.0 >= self.clean {
+                return ControlFlow::Break(());
             }
+            fault = match record.key {
+                None => Some("a record without a key is clean"),
+                Some(_) if log.is_hidden(offset) => Some("an aborted record is clean"),
+                Some(key) if self.newest.get(key) != Some(&offset.0) => {
+                    Some("a key is twice in what is clean")
+                }
+                Some(_) => None,
+            };
+            keys += 1;
+            if fault.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if fault.is_some() {
+            return fault;
         }
         if keys != self.newest.len() {
             return Some("a key is remembered whose record is gone");

@@ -18,7 +18,7 @@ use crate::view::{Attempt, AttemptEnd, DeathReason};
 
 mod parts;
 
-pub use parts::{ExchangeSetting, Numbered, Stored, StoredCommit, Via, Written};
+pub use parts::{Away, ExchangeSetting, Numbered, Stored, StoredCommit, Via, Written};
 
 /// One durable change. [`crate::Broker::restore`] makes it, live and at recovery alike.
 ///
@@ -616,5 +616,21 @@ pub enum Fact<'a> {
     RedrivesFrom {
         /// Which.
         next: RedriveId,
+    },
+    /// Only in snapshots: a batch whose bytes lie elsewhere.
+    BatchAway {
+        /// Where.
+        place: Place,
+        /// Its first offset.
+        base: Offset,
+        /// How many offsets it spans.
+        count: u32,
+        /// When it was appended.
+        at: Time,
+        /// Where each record that is left lies, as in [`Fact::SparseBatch`]; empty if none went.
+        #[serde(borrow)]
+        kept: Cow<'a, [(u32, u32)]>,
+        /// What is known of it.
+        away: Away,
     },
 }

@@ -93,6 +93,7 @@ mod exchange;
 mod fact;
 mod group;
 mod held;
+mod home;
 mod id;
 mod input;
 mod journey;
@@ -124,7 +125,8 @@ pub use broker::{Broker, Config, LoadError, Violation};
 pub use death::deaths;
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{Assignment, Delivery, Duplicate, Event, Fetched, OffsetChange};
-pub use fact::{ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
+pub use fact::{Away, ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
+pub use home::{Home, Homes};
 pub use id::{
     Append, ConnId, ConsumerId, Epoch, Generation, GroupId, LeaseId, MemberId, Offset, Place,
     ProducerEpoch, ProducerId, QueueId, RedriveId, Tag, TopicId,

@@ -6,18 +6,25 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
+use crate::home::Home;
 use crate::id::Offset;
 use crate::policy::TopicPolicy;
-use crate::record::{Batch, Record, Records};
+use crate::record::{Batch, RawRecord, Record, Records};
 use crate::request::Isolation;
 use crate::set::Set;
 use crate::time::Time;
 
+mod chunk;
 mod segment;
 
+pub(crate) use chunk::Away;
 pub(crate) use segment::Segment;
+
+use chunk::Chunk;
 
 /// Records with rising offsets. Those of a queue are released one by one as they are settled; a
 /// batch's memory goes when its last record is released.
@@ -26,6 +33,10 @@ pub(crate) struct Log {
     floor: u64,
     end: u64,
     bytes: u64,
+    /// Of these, those that lie elsewhere.
+    bytes_away: u64,
+    /// Before this no batch lies here.
+    put_away: u64,
     dead: usize,
     segments: VecDeque<Segment>,
     /// Where open transactions began to write, and their producers.
@@ -99,7 +110,7 @@ impl Log {
             live: count,
             latest: Time::ZERO,
             kept: None,
-            records: Some(records),
+            chunk: Some(Chunk::Here(records)),
         });
     }
 
@@ -107,6 +118,7 @@ impl Log {
         let before = self.segments.back().map_or(Time::ZERO, |last| last.latest);
         segment.latest = before.max(segment.newest());
         self.bytes += segment.bytes();
+        self.bytes_away += segment.bytes_away();
         self.end = segment.end();
         self.segments.push_back(segment);
     }
@@ -140,8 +152,14 @@ impl Log {
     /// The batch that holds this record, and the record's index in it.
     pub(crate) fn find(&self, offset: Offset) -> Option<(&Segment, u32)> {
         let segment = &self.segments[self.position(offset)?];
-        segment.records.as_ref()?;
+        segment.chunk.as_ref()?;
         Some((segment, segment.index(offset)?))
+    }
+
+    /// The record at this offset, as it is encoded, if it is left.
+    pub(crate) fn raw(&self, offset: Offset) -> Option<RawRecord<'_>> {
+        let (segment, index) = self.find(offset)?;
+        segment.raw(index)
     }
 
     /// Gives up one record of a queue's log; it has not been given up before.
@@ -152,8 +170,9 @@ impl Log {
         if segment.live > 0 {
             return;
         }
-        let records = segment.records.take().expect("a batch with a live record is held");
-        self.bytes -= records.as_bytes().len() as u64;
+        self.bytes -= segment.bytes();
+        self.bytes_away -= segment.bytes_away();
+        segment.chunk = None;
         self.dead += 1;
         self.sweep();
         self.floor = self.segments.front().map_or(self.end, |segment| segment.base);
@@ -250,6 +269,7 @@ impl Log {
             }
             self.dead -= usize::from(first.live == 0);
             self.bytes -= first.bytes();
+            self.bytes_away -= first.bytes_away();
             self.segments.pop_front();
         }
         self.aborted.retain(|(_, to)| *to > self.floor);
@@ -276,9 +296,13 @@ impl Log {
             let segment = &mut self.segments[index];
             let (here, after) = rest.split_at(rest.partition_point(|o| o.0 < segment.end()));
             self.bytes -= segment.bytes();
+            self.bytes_away -= segment.bytes_away();
             segment.remove(here);
             self.bytes += segment.bytes();
+            self.bytes_away += segment.bytes_away();
             self.dead += usize::from(segment.live == 0);
+            // What was cut down lies here again.
+            self.put_away = self.put_away.min(segment.base);
             rest = after;
         }
         self.sweep();
@@ -290,14 +314,14 @@ impl Log {
         let from = ask.from.0.max(self.floor);
         let (index, skip) = self.first(from, ask.isolation)?;
         let first = &self.segments[index];
-        let records = first.records.as_ref()?;
+        let size = first.bytes() as usize;
         let last = index + 1 == self.segments.len();
         let whole = first.readable();
         if skip == 0
             && whole <= ask.records_max
-            && (last || whole >= ask.records_max / 2 && records.as_bytes().len() >= ask.bytes_min)
-            && records.as_bytes().len() <= ask.bytes_max
-            && first.is_whole(records)
+            && (last || whole >= ask.records_max / 2 && size >= ask.bytes_min)
+            && size <= ask.bytes_max
+            && first.is_whole()
         {
             let offsets = match first.kept() {
                 None => Vec::new(),
@@ -307,7 +331,7 @@ impl Log {
                 base: first.nth(0).0,
                 offsets,
                 appended_at: first.at,
-                records: records.clone(),
+                records: first.records()?.into_owned(),
                 next: self.resume(Offset(first.end()), ask.isolation),
             });
         }
@@ -330,7 +354,7 @@ impl Log {
             let skip = segment.before(from);
             match hidden {
                 Some(past) => index = self.reaching(past),
-                None if segment.records.is_some() && skip < segment.readable() => {
+                None if segment.chunk.is_some() && skip < segment.readable() => {
                     return Some((index, skip));
                 }
                 None => index += 1,
@@ -347,7 +371,7 @@ impl Log {
         let mut next = base;
         'run: loop {
             let segment = &self.segments[index];
-            let records = segment.records.as_ref().expect("first gives batches that are held");
+            let records = segment.records().expect("first gives batches that are held");
             for nth in skip..segment.readable() {
                 let (offset, at) = segment.nth(nth);
                 let record = records.raw(at).expect("the segment has so many records");
@@ -382,20 +406,50 @@ impl Log {
         found.unwrap_or(self.end())
     }
 
-    /// The records that are left from `from` on.
-    pub(crate) fn records(&self, from: Offset) -> impl Iterator<Item = (Offset, Record<'_>)> {
-        let segments = self.segments.range(self.reaching(from.0)..);
-        let left = segments.flat_map(|segment| segment.left().map(move |at| (segment, at)));
-        left.skip_while(move |(_, (offset, _))| *offset < from).filter_map(|(segment, at)| {
-            let (offset, index) = at;
-            Some((offset, segment.records.as_ref()?.record(index)?))
-        })
+    /// Shows every record that is left from `from` on, in order, for as long as `each` wants more.
+    pub(crate) fn each_record(
+        &self,
+        from: Offset,
+        mut each: impl FnMut(Offset, Record<'_>) -> ControlFlow<()>,
+    ) {
+        for segment in self.segments.range(self.reaching(from.0)..) {
+            let Some(records) = segment.records() else { continue };
+            for (offset, index) in segment.left().filter(|(offset, _)| *offset >= from) {
+                let record = records.record(index).expect("what is left is in the batch");
+                if each(offset, record).is_break() {
+                    return;
+                }
+            }
+        }
     }
 
-    /// The record at this offset, if it is left.
-    pub(crate) fn record(&self, offset: Offset) -> Option<Record<'_>> {
-        let (segment, index) = self.find(offset)?;
-        segment.records.as_ref()?.record(index)
+    /// The offsets of the records that are left.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = Offset> + '_ {
+        self.segments.iter().flat_map(|segment| segment.left().map(|(offset, _)| offset))
+    }
+
+    /// Bytes of batches that lie here.
+    pub(crate) fn bytes_here(&self) -> u64 {
+        self.bytes - self.bytes_away
+    }
+
+    /// Lets batches go to homes, the oldest first, until so many bytes are gone from here.
+    pub(crate) fn put_away(
+        &mut self,
+        bytes: u64,
+        mut home: impl FnMut(&Records<'static>) -> Arc<dyn Home>,
+    ) {
+        let stop = self.bytes_here().saturating_sub(bytes);
+        let mut index = self.reaching(self.put_away);
+        while self.bytes_here() > stop
+            && let Some(segment) = self.segments.get_mut(index)
+        {
+            self.bytes_away -= segment.bytes_away();
+            segment.put_away(&mut home);
+            self.bytes_away += segment.bytes_away();
+            self.put_away = segment.end();
+            index += 1;
+        }
     }
 
     /// Up to where the oldest batches may go, at most so many of them; None if none may.
@@ -440,12 +494,10 @@ impl Log {
         kept: Vec<(u32, u32)>,
         records: Records<'static>,
     ) -> Result<(), &'static str> {
-        let last = kept.last().ok_or("a batch without a record")?;
-        let rises = kept.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1);
-        let fits = last.0 < count && last.1 < records.count();
-        if !rises || !fits || base.0 < self.end {
-            return Err("the records of a batch are not in order");
+        if kept.is_empty() {
+            return Err("a batch without a record");
         }
+        check_sparse((base, count), &kept, records.count(), self.end)?;
         self.push(Segment {
             base: base.0,
             count,
@@ -453,14 +505,34 @@ impl Log {
             live: kept.len() as u32,
             latest: Time::ZERO,
             kept: Some(Box::new(kept)),
-            records: Some(records),
+            chunk: Some(Chunk::Here(records)),
+        });
+        Ok(())
+    }
+
+    /// A batch that lies elsewhere, as a snapshot keeps it: it begins where the log ends, or later.
+    pub(crate) fn append_away(
+        &mut self,
+        (base, count, at): (Offset, u32, Time),
+        kept: Vec<(u32, u32)>,
+        away: Away,
+    ) -> Result<(), &'static str> {
+        check_sparse((base, count), &kept, away.count, self.end)?;
+        self.push(Segment {
+            base: base.0,
+            count,
+            at,
+            live: if kept.is_empty() { count } else { kept.len() as u32 },
+            latest: Time::ZERO,
+            kept: (!kept.is_empty()).then(|| Box::new(kept)),
+            chunk: Some(Chunk::Away(away)),
         });
         Ok(())
     }
 
     /// The batches that are held.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(|segment| segment.records.is_some())
+        self.segments.iter().filter(|segment| segment.chunk.is_some())
     }
 
     /// What is wrong with it, if anything is.
@@ -471,7 +543,7 @@ impl Log {
             if segment.base < from {
                 return Some("batches overlap");
             }
-            if (segment.live == 0) != segment.records.is_none() {
+            if (segment.live == 0) != segment.chunk.is_none() {
                 return Some("a batch is held without a live record, or the reverse");
             }
             if segment
@@ -494,6 +566,24 @@ impl Log {
         }
         (bytes != self.bytes).then_some("the bytes are not the sum of the batches'")
     }
+}
+
+/// Whether a batch of a snapshot fits in: where what is left of it lies, and after what.
+fn check_sparse(
+    (base, count): (Offset, u32),
+    kept: &[(u32, u32)],
+    records: u32,
+    end: u64,
+) -> Result<(), &'static str> {
+    let rises = kept.windows(2).all(|two| two[0].0 < two[1].0 && two[0].1 < two[1].1);
+    let fits = match kept.last() {
+        Some(last) => last.0 < count && last.1 < records,
+        None => count == records,
+    };
+    if !rises || !fits || base.0 < end || base.0.checked_add(u64::from(count)).is_none() {
+        return Err("the records of a batch are not in order");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -123,14 +123,14 @@ impl Queue {
 
     /// Takes in records that came to lie in its log.
     pub(crate) fn arrive(&mut self, at: Time, records: &Records<'_>, clock: &mut Clock<'_>) {
+        if !self.looks_at(records.flags()) {
+            return self.arrive_unseen(records.count(), records.record_bytes());
+        }
         let Queue { policy, work, .. } = self;
         if policy.bytes_max.is_some() {
             self.bytes += records.record_bytes();
         }
         let is_fifo = policy.kind == QueueKind::Fifo;
-        if !is_fifo && policy.delay == Span::ZERO && !records.have_options() {
-            return work.append(u64::from(records.count()));
-        }
         for record in records.iter() {
             let options = record.options;
             let delay = options.delay.unwrap_or(policy.delay);
@@ -144,6 +144,21 @@ impl Queue {
             };
             work.arrive(arrival, clock);
         }
+    }
+
+    /// Whether records with these flags are looked at one by one as they come.
+    pub(crate) fn looks_at(&self, flags: u8) -> bool {
+        let policy = &self.policy;
+        let is_fifo = policy.kind == QueueKind::Fifo;
+        is_fifo || policy.delay > Span::ZERO || Records::flags_have_options(flags)
+    }
+
+    /// Takes in records that are all alike, and need not be [looked at](Queue::looks_at).
+    pub(crate) fn arrive_unseen(&mut self, count: u32, record_bytes: u64) {
+        if self.policy.bytes_max.is_some() {
+            self.bytes += record_bytes;
+        }
+        self.work.append(u64::from(count));
     }
 
     /// Whether nobody wants anything of it.

@@ -157,6 +157,11 @@ impl<'a> RawRecord<'a> {
         Ok(RawRecord(Cow::Owned(bytes)))
     }
 
+    /// The same with memory of its own.
+    pub fn into_owned(self) -> RawRecord<'static> {
+        RawRecord(Cow::Owned(self.0.into_owned()))
+    }
+
     /// Its parts.
     pub fn record(&self) -> Record<'_> {
         parse(&self.0).expect("a RawRecord was checked when it was made")
@@ -315,6 +320,16 @@ impl<'a> Records<'a> {
         Records { chunk, flags: self.flags }
     }
 
+    /// A batch that was checked before it was put away, with the flags that it had then.
+    pub(crate) fn fetched(bytes: Bytes, flags: u8) -> Records<'static> {
+        Records { chunk: Chunk::Shared(bytes), flags }
+    }
+
+    /// Every flag that one of its records has.
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags
+    }
+
     /// The bytes it is encoded as.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.chunk {
@@ -345,7 +360,12 @@ impl<'a> Records<'a> {
 
     /// Whether a record of it has a timestamp of its own.
     pub(crate) fn have_timestamps(&self) -> bool {
-        self.flags & TIMESTAMP != 0
+        Records::flags_have_timestamps(self.flags)
+    }
+
+    /// Whether a record of a batch with these flags has a timestamp of its own.
+    pub(crate) fn flags_have_timestamps(flags: u8) -> bool {
+        flags & TIMESTAMP != 0
     }
 
     /// Whether a record of it has a key.
@@ -353,14 +373,19 @@ impl<'a> Records<'a> {
         self.flags & KEY != 0
     }
 
-    /// Whether a record of it has options.
-    pub(crate) fn have_options(&self) -> bool {
-        self.flags & OPTIONS != 0
+    /// Whether a record of a batch with these flags has options.
+    pub(crate) fn flags_have_options(flags: u8) -> bool {
+        flags & OPTIONS != 0
     }
 
     /// Bytes of all records, without what the batch itself takes.
     pub(crate) fn record_bytes(&self) -> u64 {
-        (self.as_bytes().len() - 4 - 4 * self.count() as usize) as u64
+        Records::record_bytes_of(self.as_bytes().len() as u64, self.count())
+    }
+
+    /// The same of any batch of so many bytes and records.
+    pub(crate) fn record_bytes_of(bytes: u64, count: u32) -> u64 {
+        bytes - 4 - 4 * u64::from(count)
     }
 
     /// Bytes of the largest record.

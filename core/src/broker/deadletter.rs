@@ -97,8 +97,8 @@ impl Broker {
         let queue = &self.queues[&id];
         let (segment, index) =
             queue.log(&self.topics).find(offset).expect("a message that dies is held");
-        let record = segment.records().and_then(|records| records.record(index));
-        let record = record.expect("a message that dies is held");
+        let record = segment.raw(index).expect("a message that dies is held");
+        let record = record.record();
 
         let mut attempts = queue.work.history(offset).to_vec();
         let mut number = queue.work.slot(offset).map_or(0, |slot| slot.failed);
@@ -265,7 +265,6 @@ impl Broker {
         let queue = &self.queues[&id];
         let found = queue.log(&self.topics).find(offset);
         let (segment, index) = found.expect("an unsettled message is held");
-        let records = segment.records().expect("a found batch is held");
         let slot = queue.work.slot(offset);
         let state = match slot.map(|slot| (slot.state, slot.until)) {
             Some((State::Leased(holder), until)) => {
@@ -276,7 +275,7 @@ impl Broker {
             Some((State::Held, _)) => MessageState::Held,
             Some((State::Ready | State::Settled, _)) | None => MessageState::Ready,
         };
-        let record = records.raw(index).expect("a found record is there");
+        let record = segment.raw(index).expect("a found record is there");
         MessageView {
             offset,
             at: segment.at,

@@ -146,9 +146,8 @@ impl Broker {
     pub(super) fn forget(&mut self, id: QueueId, offset: Offset) {
         let queue = &self.queues[&id];
         let Some(how) = queue.policy.deduplication else { return };
-        let found = queue.log(&self.topics).find(offset);
-        let record = found.and_then(|(segment, index)| segment.records()?.record(index));
-        if let Some(sign) = record.and_then(|record| Sign::of(&record, how.by)) {
+        let record = queue.log(&self.topics).raw(offset);
+        if let Some(sign) = record.and_then(|record| Sign::of(&record.record(), how.by)) {
             self.queue_mut(id).memory.forget(&sign, offset);
         }
     }

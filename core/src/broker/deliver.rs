@@ -162,7 +162,7 @@ impl Broker {
         let held = leased.iter().map(|leased| {
             let found = self.queues[&leased.queue].log(&self.topics).find(leased.offset);
             let (segment, index) = found.expect("a message that is not settled is held");
-            let records = segment.records().expect("a found batch is held").clone();
+            let records = segment.records().expect("a found batch is held").into_owned();
             Taken { records, index, at: segment.at }
         });
         let held = held.collect();
@@ -230,8 +230,7 @@ impl Broker {
     fn lying<'b>(&'b self, queue: &'b Queue, offset: Offset) -> (RawRecord<'b>, Time) {
         let found = queue.log(&self.topics).find(offset);
         let (segment, index) = found.expect("a message that is not settled is held");
-        let records = segment.records().expect("a found batch is held");
-        (records.raw(index).expect("a found record is there"), segment.at)
+        (segment.raw(index).expect("a found record is there"), segment.at)
     }
 
     /// Answers a receive with what is ready.

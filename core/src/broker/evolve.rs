@@ -180,6 +180,12 @@ impl Broker {
             }
             Fact::KeptGone { queue, at, start } => self.kept_gone(queue, at, start)?,
             Fact::WorkGroupDeleted { name } => self.work_group_deleted(&name)?,
+            Fact::BatchAway { place, base, .. } => {
+                return Err(Violation(format!(
+                    "a batch at offset {base} of {place} lies elsewhere: only who loads a snapshot \
+                     knows where"
+                )));
+            }
         }
         Ok(())
     }

@@ -123,8 +123,7 @@ impl Broker {
     }
 
     fn bytes_of(&self, queue: &Queue, offset: Offset) -> u64 {
-        let found = queue.log(&self.topics).find(offset);
-        let record = found.and_then(|(segment, index)| segment.records()?.raw(index));
+        let record = queue.log(&self.topics).raw(offset);
         record.map_or(0, |record| record.as_bytes().len() as u64)
     }
 

@@ -82,10 +82,8 @@ impl Broker {
     }
 
     fn is_wanted(&self, id: QueueId, offset: Offset, filter: &[Condition<'_>]) -> bool {
-        let found = self.queues[&id].log(&self.topics).find(offset);
-        let (segment, index) = found.expect("a ready message is held");
-        let record = segment.records().and_then(|records| records.record(index));
-        holds(filter, &record.expect("a ready message is held"))
+        let record = self.queues[&id].log(&self.topics).raw(offset);
+        holds(filter, &record.expect("a ready message is held").record())
     }
 
     fn not_ready(&self, id: QueueId, offset: Offset) -> Refused {
@@ -109,10 +107,8 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let queue = &self.queues[&id];
-        let found = queue.log(&self.topics).find(offset);
-        let (segment, index) = found.expect("a ready message is held");
-        let record = segment.records().and_then(|records| records.record(index));
-        let record = record.expect("a ready message is held");
+        let record = queue.log(&self.topics).raw(offset).expect("a ready message is held");
+        let record = record.record();
         let to = match to {
             Some(to) => to,
             None => self.origin(&queue.name, offset, &record)?,

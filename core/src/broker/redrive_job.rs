@@ -198,10 +198,8 @@ impl Broker {
                 at.next = task.until;
                 return (at, RedriveState::Done, shown);
             };
-            let found = queue.log(&self.topics).find(offset);
-            let (segment, index) = found.expect("a ready message is held");
-            let record = segment.records().and_then(|records| records.record(index));
-            if holds(&task.filter, &record.expect("a ready message is held")) {
+            let record = queue.log(&self.topics).raw(offset).expect("a ready message is held");
+            if holds(&task.filter, &record.record()) {
                 if task.dry_run {
                     shown.push(offset);
                     at.moved += 1;

@@ -197,7 +197,7 @@ impl Broker {
             return Err(broken(&format!("a start {start} of {place}, after its end")));
         }
         if let Some((cleaner, log)) = self.cleaner_mut(id, partition) {
-            let gone = log.records(log.start()).map(|(offset, _)| offset);
+            let gone = log.offsets().filter(|offset| *offset >= log.start());
             cleaner.forget(log, gone.take_while(|offset| *offset < start));
         }
         self.shrink((id, partition), |log| log.trim(start))?;

@@ -16,6 +16,7 @@ use crate::codec;
 use crate::exchange::Leads;
 use crate::fact::{Fact, Stored, StoredCommit};
 use crate::group::Group;
+use crate::home::Homes;
 use crate::id::{Append, Offset, Place, TopicId};
 use crate::limits::{COMMITS_PER_REQUEST_MAX, SETTLED_PER_FACT_MAX};
 use crate::log::Log;
@@ -128,6 +129,16 @@ impl Broker {
     /// A broker with the durable state that a snapshot holds. Facts that were kept after it was
     /// taken are then [restored](Broker::restore) in their order.
     pub fn load(config: Config, now: Time, snapshot: &[u8]) -> Result<Broker, LoadError> {
+        Broker::load_with(config, now, snapshot, &())
+    }
+
+    /// The same for a snapshot of a broker whose batches lay [elsewhere](Broker::put_away), too.
+    pub fn load_with(
+        config: Config,
+        now: Time,
+        snapshot: &[u8],
+        homes: &impl Homes,
+    ) -> Result<Broker, LoadError> {
         let rest = snapshot.strip_prefix(MAGIC).ok_or(LoadError::NotASnapshot)?;
         let (version, mut rest) = rest.split_first_chunk::<2>().ok_or(LoadError::NotASnapshot)?;
         let version = u16::from_le_bytes(*version);
@@ -140,7 +151,12 @@ impl Broker {
             let damaged = |why: String| LoadError::Damaged { at, why };
             let fact = codec::decode_fact(&mut rest, usize::MAX - 1);
             let fact = fact.map_err(|error| damaged(error.to_string()))?;
-            broker.evolve(fact).map_err(|violation| damaged(violation.to_string()))?;
+            let done = if let Fact::BatchAway { place, base, count, at, kept, away } = fact {
+                broker.batch_away(place, (base, count, at), &kept, &away, homes)
+            } else {
+                broker.evolve(fact)
+            };
+            done.map_err(|violation| damaged(violation.to_string()))?;
         }
         Ok(broker)
     }
@@ -223,8 +239,19 @@ fn put_log(place: Place, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
         if base > end {
             put(Fact::LogStarts { place, next: base });
         }
-        let records = segment.records().expect("segments gives those that are held").clone();
         end = base.plus(u64::from(segment.count));
+        if let Some(away) = segment.away() {
+            put(Fact::BatchAway {
+                place,
+                base,
+                count: segment.count,
+                at: segment.at,
+                kept: segment.kept().unwrap_or_default().into(),
+                away: away.describe(),
+            });
+            continue;
+        }
+        let records = segment.records().expect("segments gives those that are held").into_owned();
         if let (Place::Partition(topic, partition), Some(kept)) = (place, segment.kept()) {
             let (count, at, kept) = (segment.count, segment.at, Cow::Borrowed(kept));
             put(Fact::SparseBatch { topic, partition, base, count, at, kept, records });

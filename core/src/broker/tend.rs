@@ -184,8 +184,7 @@ impl Broker {
         })?;
         if queue.policy.bytes_max.is_some() {
             let log = queue.log(&self.topics);
-            let held = |offset| log.find(offset).and_then(|(s, i)| s.records()?.raw(i));
-            let bytes = queue.work.offsets(Offset(0)).filter_map(held);
+            let bytes = queue.work.offsets(Offset(0)).filter_map(|offset| log.raw(offset));
             let bytes: u64 = bytes.map(|record| record.as_bytes().len() as u64).sum();
             hold(bytes == queue.bytes, || {
                 format!("queue {name}: {bytes} bytes, {} are counted", queue.bytes)

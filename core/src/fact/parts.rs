@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Append, Offset, Place, TopicId};
 use crate::record::Records;
+use crate::time::Time;
 
 /// The way that a message came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,21 @@ impl Via<'_> {
             routing_key: Cow::Owned(self.routing_key.into_owned()),
         }
     }
+}
+
+/// A batch whose bytes lie elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// What its [`crate::Home`] is known by.
+    pub reference: u64,
+    /// How many bytes it has.
+    pub bytes: u32,
+    /// How many records are in it, also those that are gone from its log.
+    pub records: u32,
+    /// Every flag that one of its records has.
+    pub flags: u8,
+    /// The newest timestamp of the records that are left.
+    pub newest: Time,
 }
 
 /// In what an exchange differs from the default. New ones go to the end.

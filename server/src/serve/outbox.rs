@@ -252,6 +252,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::RedriveStepped { .. }
         | Fact::RedriveEnded { .. }
         | Fact::RedrivesFrom { .. }
+        | Fact::BatchAway { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }

@@ -105,7 +105,9 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             format!("{id} is at {next}, moved={moved} skipped={skipped}")
         }
         Fact::RedriveEnded { id } => format!("{id} ended"),
-        Fact::RedrivesFrom { .. } => format!("only in snapshots: {fact:?}"),
+        Fact::RedrivesFrom { .. } | Fact::BatchAway { .. } => {
+            format!("only in snapshots: {fact:?}")
+        }
         Fact::CameVia { queue, from, via } => match via {
             Some(via) => format!(
                 "came-via {}@{from} {} key={:?}",
