@@ -1,7 +1,7 @@
 //! The broker: one entrance, one exit. This file holds its state and sends each input where it
 //! belongs; what is done with it stands in the modules below.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -31,7 +31,7 @@ use crate::set::Set;
 use crate::time::{Span, Time};
 use crate::timer::{Due, TimerId, Timers};
 use crate::topic::Topic;
-use crate::view::{AttemptEnd, DeadlineReason};
+use crate::view::{AttemptEnd, DeadlineReason, RedriveView};
 use crate::work::Clock;
 use workgroup::WorkGroup;
 
@@ -142,6 +142,8 @@ pub struct Broker {
     bound_to: BTreeMap<Leads, BTreeSet<String>>,
     redrives: Map<RedriveId, Redrive>,
     next_redrive: RedriveId,
+    /// Jobs that ended, as they were then; the newest last. Volatile.
+    redrives_ended: VecDeque<RedriveView>,
     /// Exchanges that are to go with their last binding, and lost it.
     bereft: Vec<String>,
     stored_bytes: u64,
@@ -277,6 +279,7 @@ impl Broker {
             bound_to: BTreeMap::new(),
             redrives: Map::default(),
             next_redrive: RedriveId(1),
+            redrives_ended: VecDeque::new(),
             bereft: Vec::new(),
             stored_bytes: 0,
             is_high: false,

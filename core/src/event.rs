@@ -43,6 +43,10 @@ pub enum Event<'a> {
         tag: Tag,
         /// How many.
         count: u64,
+        /// How many more that are ready it did not look at, because one request looks at so many
+        /// and no more: of a redrive by a filter, which a job does without that bound.
+        #[serde(default)]
+        left: u64,
     },
     /// The request was refused and changed nothing.
     Refused {

@@ -633,4 +633,18 @@ pub enum Fact<'a> {
         /// What is known of it.
         away: Away,
     },
+    /// A dead letter of a work group went back to it, in one step: it is gone from the queue where it
+    /// lay, and its record, which its topic still has, is worked on once more.
+    BroughtBack {
+        /// From this queue.
+        queue: QueueId,
+        /// From this offset.
+        offset: Offset,
+        /// When.
+        at: Time,
+        /// To this part of a work group.
+        to: QueueId,
+        /// To this offset of its partition.
+        to_offset: Offset,
+    },
 }

@@ -53,6 +53,10 @@ pub const REDRIVE_SHOWN_MAX: usize = 16;
 pub const REDRIVE_CONDITIONS_MAX: usize = 16;
 /// Jobs that redrive messages, at a time.
 pub const REDRIVES_MAX: u32 = 64;
+/// Jobs that ended and are still shown, of each queue: the newest (as SQS's `ListMessageMoveTasks`).
+pub const REDRIVES_ENDED_SHOWN_MAX: usize = 10;
+/// The same, of all queues together.
+pub const REDRIVES_ENDED_MAX: usize = 256;
 /// Between two steps of a job, so that others have their turn.
 pub const REDRIVE_PAUSE: Span = Span::from_millis(1);
 /// How long a job waits where there is no room for what it moves.

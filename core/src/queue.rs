@@ -9,7 +9,7 @@ use crate::id::{ConnId, ConsumerId, Offset, QueueId, TopicId};
 use crate::log::Log;
 use crate::map::Map;
 use crate::policy::{QueueKind, QueuePolicy};
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::sameness::Memory;
 use crate::set::Set;
 use crate::time::{Span, Time};
@@ -126,23 +126,27 @@ impl Queue {
         if !self.looks_at(records.flags()) {
             return self.arrive_unseen(records.count(), records.record_bytes());
         }
-        let Queue { policy, work, .. } = self;
+        let policy = &self.policy;
         if policy.bytes_max.is_some() {
             self.bytes += records.record_bytes();
         }
-        let is_fifo = policy.kind == QueueKind::Fifo;
         for record in records.iter() {
-            let options = record.options;
-            let delay = options.delay.unwrap_or(policy.delay);
-            self.may_expire |= options.ttl.is_some();
-            let arrival = Arrival {
-                priority: options.priority.unwrap_or_default().min(policy.priorities),
-                ready_at: if delay > Span::ZERO { at + delay } else { Time::ZERO },
-                expires: options.ttl.map_or(Time::MAX, |ttl| at + ttl),
-                group: record.key.filter(|_| is_fifo),
-                held: false,
-            };
-            work.arrive(arrival, clock);
+            self.may_expire |= record.options.ttl.is_some();
+            let arrival = self.arrival(at, &record);
+            self.work.arrive(arrival, clock);
+        }
+    }
+
+    /// How a message comes that is not like most.
+    pub(crate) fn arrival<'a>(&self, at: Time, record: &Record<'a>) -> Arrival<'a> {
+        let (policy, options) = (&self.policy, record.options);
+        let delay = options.delay.unwrap_or(policy.delay);
+        Arrival {
+            priority: options.priority.unwrap_or_default().min(policy.priorities),
+            ready_at: if delay > Span::ZERO { at + delay } else { Time::ZERO },
+            expires: options.ttl.map_or(Time::MAX, |ttl| at + ttl),
+            group: record.key.filter(|_| policy.kind == QueueKind::Fifo),
+            held: false,
         }
     }
 

@@ -560,6 +560,9 @@ pub struct RedriveView {
     pub dry_run: bool,
     /// When it began.
     pub started_at: Time,
+    /// When it ended; None: it goes on.
+    #[serde(default)]
+    pub ended_at: Option<Time>,
     /// What it is doing.
     pub state: RedriveState,
     /// How many it moved; in a dry run, how many it would have moved.

@@ -156,6 +156,8 @@ pub(crate) struct Work {
     blocked: u64,
     held: u64,
     lanes: Lanes,
+    /// How often any one of its messages was delivered in this life of the broker, at most.
+    deliveries: u32,
     history: BTreeMap<u64, Vec<Attempt>>,
 }
 
@@ -170,6 +172,7 @@ impl Default for Work {
             blocked: 0,
             held: 0,
             lanes: Lanes::default(),
+            deliveries: 0,
             history: BTreeMap::new(),
         }
     }
@@ -343,6 +346,23 @@ impl Work {
         Block { number, live, slots }
     }
 
+    /// A settled message is to be worked on once more, as if it had just come.
+    pub(crate) fn revive(&mut self, offset: Offset, arrival: Arrival<'_>, clock: &mut Clock<'_>) {
+        assert!(offset.0 < self.end && !self.is_unsettled(offset), "only what is settled revives");
+        let at = self.reach(offset);
+        let block = &mut self.blocks[at];
+        block.live += 1;
+        block.slots[(offset.0 % BLOCK) as usize] = Slot {
+            priority: arrival.priority,
+            expires: arrival.expires,
+            until: arrival.ready_at,
+            // Leases of before stay stale.
+            delivery: self.deliveries,
+            ..UNTOUCHED
+        };
+        self.enter(offset, clock);
+    }
+
     /// Messages come that are like most.
     pub(crate) fn append(&mut self, count: u64) {
         let from = self.end;
@@ -452,8 +472,10 @@ impl Work {
         slot.state = State::Leased(holder);
         slot.until = until;
         slot.delivery += 1;
+        let delivery = slot.delivery;
         arm(slot, offset, clock);
-        Some((offset, slot))
+        self.deliveries = self.deliveries.max(delivery);
+        Some((offset, self.slot_at(at, offset)))
     }
 
     /// Whether the timer that fired is still the message's, which then has none any more.

@@ -56,6 +56,8 @@ macro_rules! traces {
 }
 
 traces! {
+    a_redrive_keeps_to_the_bounds_of_where_it_goes
+    a_work_group_gets_its_dead_letters_back
     a_delivery_says_how_it_came
     a_work_group_loses_what_its_topic_lets_go
     old_records_go_by_time

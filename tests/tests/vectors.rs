@@ -108,7 +108,7 @@ variants! {
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
         TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
         WorkGroupDeleted KeptGone Died CameVia Remembered
-        RedriveStarted RedriveStepped RedriveEnded RedrivesFrom BatchAway;
+        RedriveStarted RedriveStepped RedriveEnded RedrivesFrom BatchAway BroughtBack;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged

@@ -279,7 +279,7 @@ impl Broker {
             let (partition, from) = (*partition, *from);
             self.note(out, || Activity::OffsetDeleted { group, topic, partition, from });
         }
-        self.tell(conn, Event::Count { tag, count: partitions.len() as u64 }, out);
+        self.tell(conn, Event::Count { tag, count: partitions.len() as u64, left: 0 }, out);
         Ok(())
     }
 

@@ -108,7 +108,7 @@ impl Broker {
                 purged += count;
             }
         }
-        self.tell(conn, Event::Count { tag, count: purged }, out);
+        self.tell(conn, Event::Count { tag, count: purged, left: 0 }, out);
         Ok(())
     }
 

@@ -61,6 +61,9 @@ impl Broker {
             | Fact::Redriven { queue, offset, at, to, to_offset, record } => {
                 self.moved((queue, offset), at, (to, to_offset), &record)?;
             }
+            Fact::BroughtBack { queue, offset, at, to, to_offset } => {
+                self.brought_back((queue, offset), at, (to, to_offset))?;
+            }
             Fact::Died { queue, offset, at, to, record, reason: _ } => {
                 self.died((queue, offset), at, to, &record)?;
             }

@@ -4,8 +4,10 @@ use alloc::format;
 use alloc::string::String;
 
 use super::deadletter::with_deaths;
+use super::evolve::{Evolved, broken};
 use super::redrive_job::{holds, valid_filter};
-use super::{Broker, Refused, counted, within};
+use super::room::Arriving;
+use super::{Broker, Refused, within};
 use crate::activity::Activity;
 use crate::death::deaths;
 use crate::effect::Sink;
@@ -13,9 +15,20 @@ use crate::event::Event;
 use crate::fact::Fact;
 use crate::id::{Append, ConnId, Offset, Place, QueueId, Tag};
 use crate::limits::{REDRIVE_MAX, REDRIVE_SCAN_MAX};
-use crate::record::{Options, Record};
+use crate::policy::QueueKind;
+use crate::queue::Queue;
+use crate::record::{Batch, Options, RawRecord, Record};
 use crate::refusal::Code;
 use crate::request::{Condition, Pick};
+use crate::time::Time;
+use crate::work::Arrival;
+
+/// Where a message last died.
+enum Origin {
+    Queue(QueueId),
+    /// A part of a work group, whose topic still has the record at this offset.
+    Part(QueueId, Offset),
+}
 
 impl Broker {
     pub(super) fn redrive(
@@ -30,6 +43,7 @@ impl Broker {
         let id = self.queue_named(queue)?;
         let to = to.map(|to| self.queue_named(to)).transpose()?;
         let from = &self.queues[&id];
+        let mut left = 0;
         let (offsets, body) = match pick {
             Pick::One { offset, body } => {
                 if !from.work.is_ready(*offset) {
@@ -47,6 +61,7 @@ impl Broker {
                 within("messages_max", u64::from(*messages_max), 1, REDRIVE_MAX as u64)?;
                 valid_filter(filter)?;
                 let ready = from.work.offsets(Offset(0)).filter(|o| from.work.is_ready(*o));
+                left = from.work.ready().saturating_sub(REDRIVE_SCAN_MAX as u64);
                 let looked_at = ready.take(REDRIVE_SCAN_MAX);
                 (looked_at.filter(|offset| self.is_wanted(id, *offset, filter)).collect(), None)
             }
@@ -77,7 +92,8 @@ impl Broker {
         if let Some(refusal) = refused.filter(|_| count == 0) {
             return Err(refusal);
         }
-        self.tell(conn, Event::Count { tag, count }, out);
+        let left = if count < room { left } else { 0 };
+        self.tell(conn, Event::Count { tag, count, left }, out);
         Ok(())
     }
 
@@ -111,7 +127,13 @@ impl Broker {
         let record = record.record();
         let to = match to {
             Some(to) => to,
-            None => self.origin(&queue.name, offset, &record)?,
+            None => match self.origin(&queue.name, offset, &record)? {
+                Origin::Queue(to) => to,
+                Origin::Part(part, came) => {
+                    let back = ((id, offset), (part, came));
+                    return self.bring_back(back, body.is_some(), out);
+                }
+            },
         };
         if to == id {
             return Err(Code::BadArgument.because(format!(
@@ -120,14 +142,6 @@ impl Broker {
             )));
         }
         let target = &self.queues[&to];
-        let max = target.policy.messages_max.unwrap_or(self.config.limits.queue_messages_max);
-        if target.work.unsettled() >= max {
-            return Err(Code::QueueFull.because(format!(
-                "queue {:?} holds {} and may hold no more",
-                target.name,
-                counted(max, "message")
-            )));
-        }
         let to_offset = target.work.end();
         // It has waited as long as it was to wait.
         let options = Options { delay: None, ..record.options };
@@ -136,6 +150,11 @@ impl Broker {
             newest.redriven = true;
         }
         let record = with_deaths(&record, &deaths, &options, body.unwrap_or(record.body));
+        let mut batch = Batch::new();
+        batch.push_raw(record.as_bytes());
+        let records = batch.finish().expect("there is one record");
+        self.fits(target, &records)?;
+        self.room_in(target, Arriving { count: 1, bytes: records.record_bytes() })?;
         if body.is_some() {
             // One that only moves takes no more room than before.
             self.check_record(record.as_bytes().len())?;
@@ -154,18 +173,101 @@ impl Broker {
         Ok(())
     }
 
-    /// The queue in which a message last died.
-    fn origin(&self, queue: &str, offset: Offset, record: &Record<'_>) -> Result<QueueId, Refused> {
+    /// Where a message last died.
+    fn origin(&self, queue: &str, offset: Offset, record: &Record<'_>) -> Result<Origin, Refused> {
         let Some(death) = deaths(record).pop() else {
             return Err(Code::BadArgument.because(format!(
                 "message {offset} of queue {queue:?} never died, so it has no origin; name a queue to move it to"
             )));
         };
         let name: String = death.queue;
-        self.queue_names.get(&name).copied().ok_or_else(|| {
-            Code::UnknownQueue.because(format!(
+        match (self.queue_names.get(&name), self.part_or_queue_named(&name)) {
+            (Some(id), _) => Ok(Origin::Queue(*id)),
+            (None, Ok(part)) => Ok(Origin::Part(part, death.offset)),
+            (None, Err(_)) => Err(Code::UnknownQueue.because(format!(
                 "message {offset} died in queue {name:?}, which is gone; name another to move it to"
-            ))
-        })
+            ))),
+        }
+    }
+
+    /// A work group gets a dead letter back: it works once more on the record in its topic, which
+    /// other groups and readers do not see again.
+    fn bring_back(
+        &mut self,
+        ((id, offset), (part, came)): ((QueueId, Offset), (QueueId, Offset)),
+        mended: bool,
+        out: &mut dyn Sink,
+    ) -> Result<(), Refused> {
+        if let Some(why) = self.stays_away(part, came, mended) {
+            let name = self.queue_name(part);
+            return Err(Code::BadArgument.because(format!(
+                "message {offset} was {name:?}@{came}, of a work group, and cannot go back: {why}; \
+                 name a queue to move it to"
+            )));
+        }
+        let (at, to, to_offset) = (self.now, part, came);
+        self.record(Fact::BroughtBack { queue: id, offset, at, to, to_offset }, out);
+        self.note(out, || Activity::Redriven {
+            queue: self.queue_name(id).into(),
+            offset,
+            to: self.queue_name(to).into(),
+            to_offset,
+            mended: false,
+        });
+        Ok(())
+    }
+
+    /// Why a work group does not work on a record once more, if it does not.
+    fn stays_away(&self, part: QueueId, came: Offset, mended: bool) -> Option<&'static str> {
+        let queue = &self.queues[&part];
+        if mended {
+            return Some("its record is its topic's, and does not change");
+        }
+        if queue.policy.kind == QueueKind::Fifo {
+            return Some("its message group has gone on");
+        }
+        if came >= queue.work.end() || queue.work.is_unsettled(came) {
+            return Some("the work group was made anew, and has it");
+        }
+        let Some((at, record)) = self.in_topic(queue, came) else {
+            return Some("its topic no longer has its record");
+        };
+        let lives = [record.record().options.ttl, queue.policy.ttl].into_iter().flatten().min();
+        if lives.is_some_and(|ttl| at + ttl <= self.now) {
+            return Some("it has outlived its time to live");
+        }
+        None
+    }
+
+    /// A record that a work group may work on, and when it came.
+    fn in_topic<'b>(&'b self, queue: &'b Queue, offset: Offset) -> Option<(Time, RawRecord<'b>)> {
+        let log = queue.log(&self.topics);
+        let (segment, index) = log.find(offset).filter(|_| !log.is_hidden(offset))?;
+        Some((segment.at, segment.raw(index)?))
+    }
+
+    /// Makes it true that a work group got a dead letter back.
+    pub(super) fn brought_back(
+        &mut self,
+        (from, offset): (QueueId, Offset),
+        at: Time,
+        (to, came): (QueueId, Offset),
+    ) -> Evolved {
+        self.gone(from, offset)?;
+        self.tend_kept(from);
+        self.saw(at);
+        let part = self.queues.get(&to).ok_or_else(|| broken("a part"))?;
+        let settled = came < part.work.end() && !part.work.is_unsettled(came);
+        let record = if settled { self.in_topic(part, came) } else { None };
+        let Some((at, record)) = record else {
+            return Err(broken(&format!("settled message {came} of {to}")));
+        };
+        let arrival = part.arrival(at, &record.record());
+        let arrival = Arrival { group: None, ..arrival };
+        let (part, mut clock) = self.queue_and_clock(to);
+        part.may_expire |= arrival.expires < Time::MAX;
+        part.work.revive(came, arrival, &mut clock);
+        self.wake(to);
+        Ok(())
     }
 }

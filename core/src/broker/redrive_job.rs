@@ -15,7 +15,7 @@ use crate::fact::Fact;
 use crate::id::{ConnId, Offset, QueueId, RedriveId, Tag};
 use crate::limits::{
     REDRIVE_CONDITIONS_MAX, REDRIVE_PAUSE, REDRIVE_SCAN_MAX, REDRIVE_SHOWN_MAX, REDRIVE_STEP_MAX,
-    REDRIVE_WAIT, REDRIVES_MAX,
+    REDRIVE_WAIT, REDRIVES_ENDED_MAX, REDRIVES_ENDED_SHOWN_MAX, REDRIVES_MAX,
 };
 use crate::record::Record;
 use crate::refusal::Code;
@@ -146,7 +146,7 @@ impl Broker {
         };
         let count = job.now.moved;
         self.end_redrive(id, RedriveState::Stopped, out);
-        self.tell(conn, Event::Count { tag, count }, out);
+        self.tell(conn, Event::Count { tag, count, left: 0 }, out);
         Ok(())
     }
 
@@ -225,7 +225,9 @@ impl Broker {
         self.redrives.get_mut(&id).expect("a job ends once").state = state;
         let job = self.redrives[&id].clone();
         let redrive = self.redrive_view(id, &job);
+        let redrive = RedriveView { ended_at: Some(self.now), ..redrive };
         self.record(Fact::RedriveEnded { id }, out);
+        self.remember_ended(&redrive);
         if let Some(conn) = job.starter.filter(|conn| self.conns.contains_key(conn)) {
             let queue = self.queues.get(&job.task.queue);
             let shown =
@@ -238,7 +240,25 @@ impl Broker {
     }
 
     pub(super) fn redrive_views(&self) -> Vec<RedriveView> {
-        self.redrives.iter().map(|(id, job)| self.redrive_view(*id, job)).collect()
+        let ended = self.redrives_ended.iter().cloned();
+        let running = self.redrives.iter().map(|(id, job)| self.redrive_view(*id, job));
+        let mut all: Vec<_> = ended.chain(running).collect();
+        all.sort_unstable_by_key(|job| job.id);
+        all
+    }
+
+    /// Keeps what is shown of a job that ended.
+    fn remember_ended(&mut self, redrive: &RedriveView) {
+        let ended = &mut self.redrives_ended;
+        let of_queue = ended.iter().filter(|other| other.queue == redrive.queue).count();
+        if of_queue == REDRIVES_ENDED_SHOWN_MAX {
+            let oldest = ended.iter().position(|other| other.queue == redrive.queue);
+            oldest.map(|at| ended.remove(at));
+        }
+        if ended.len() == REDRIVES_ENDED_MAX {
+            ended.pop_front();
+        }
+        ended.push_back(redrive.clone());
     }
 
     fn redrive_view(&self, id: RedriveId, job: &Redrive) -> RedriveView {
@@ -255,6 +275,7 @@ impl Broker {
             rate,
             dry_run,
             started_at: at,
+            ended_at: None,
             state: job.state,
             moved: job.now.moved,
             skipped: job.now.skipped,

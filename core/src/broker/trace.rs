@@ -95,6 +95,10 @@ impl Broker {
                 let did = Did::Redriven { to: Place::Queue(*to), to_offset: *to_offset };
                 self.journeys.note(at, Place::Queue(*queue), Covered::one(*offset), did);
             }
+            Fact::BroughtBack { queue, offset, to, to_offset, .. } => {
+                let did = Did::Redriven { to: Place::Queue(*to), to_offset: *to_offset };
+                self.journeys.note(at, Place::Queue(*queue), Covered::one(*offset), did);
+            }
             Fact::Committed { group, topic, partition, offset, .. } => {
                 self.trace_commit(*group, (*topic, *partition), *offset);
             }

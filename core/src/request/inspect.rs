@@ -92,6 +92,7 @@ pub enum Inspect<'a> {
     /// One work group.
     #[serde(borrow)]
     WorkGroup(Cow<'a, str>),
-    /// The jobs that redrive messages, with their progress.
+    /// The jobs that redrive messages, with their progress; and of those that ended in this life of
+    /// the broker the newest ten of each queue.
     Redrives,
 }

@@ -68,7 +68,8 @@ pub enum Pick<'a> {
         messages_max: u32,
     },
     /// The oldest that are ready and of which all of this holds, at most so many; of the oldest
-    /// 4,096 that are ready. A job ([`Op::StartRedrive`]) goes over all of them.
+    /// 4,096 that are ready. The answer says how many more it did not look at
+    /// ([`crate::Event::Count`]); a job ([`crate::Op::StartRedrive`]) goes over all of them.
     Filtered {
         /// What has to hold.
         filter: Vec<Condition<'a>>,

@@ -261,6 +261,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::Unbound { .. }
         | Fact::AttemptEnded { .. }
         | Fact::Redriven { .. }
+        | Fact::BroughtBack { .. }
         | Fact::GroupCreated { .. }
         | Fact::Rebalanced { .. }
         | Fact::Committed { .. }

@@ -54,6 +54,9 @@ impl Ledger {
         | Fact::Redriven { queue, offset, to, to_offset, record, .. } = fact
         {
             self.moved((*queue, *offset), (*to, *to_offset), record)?;
+        } else if let Fact::BroughtBack { queue, offset, .. } = fact {
+            // Where it goes, its record lies in the topic as before.
+            self.gone(*queue, *offset)?;
         }
         Ok(())
     }

@@ -123,6 +123,11 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             names.queue(*to),
             shown_record(&record.record())
         ),
+        Fact::BroughtBack { queue, offset, to, to_offset, at: _ } => format!(
+            "brought-back {}@{offset} -> {}@{to_offset}",
+            names.queue(*queue),
+            names.queue(*to)
+        ),
         Fact::GroupCreated { id, name } => format!("group-created {name} {id}"),
         Fact::Rebalanced { group, generation } => {
             format!("rebalanced {} generation={generation}", names.group(*group))
@@ -228,7 +233,8 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             format!("opened as {conn} epoch={epoch} now={}", time(*now))
         }
         Event::Done { tag } => format!("{tag} done"),
-        Event::Count { tag, count } => format!("{tag} count {count}"),
+        Event::Count { tag, count, left: 0 } => format!("{tag} count {count}"),
+        Event::Count { tag, count, left } => format!("{tag} count {count}, {left} not looked at"),
         Event::Refused { tag, refusal } => {
             format!(
                 "{tag} refused {} {:?}: {}",
@@ -548,8 +554,9 @@ fn shown_redrive(redrive: &RedriveView) -> String {
     let to = redrive.to.iter().map(|to| format!(" to={to}")).collect::<String>();
     let rate = redrive.rate.map(|rate| format!(" rate={rate}")).unwrap_or_default();
     let dry = if redrive.dry_run { " dry-run" } else { "" };
+    let ended = redrive.ended_at.map(|at| format!(" ended={}", time(at))).unwrap_or_default();
     format!(
-        "{id} of {queue}{to}{rate}{dry} {state:?}: moved={moved} skipped={skipped} remaining={remaining}"
+        "{id} of {queue}{to}{rate}{dry} {state:?}{ended}: moved={moved} skipped={skipped} remaining={remaining}"
     )
 }
 

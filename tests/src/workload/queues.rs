@@ -124,6 +124,9 @@ impl Workload {
         let pick = if self.dice.percent(50) {
             let body = self.dice.percent(50).then_some(Cow::Borrowed(&b"mended"[..]));
             Pick::One { offset: Offset(self.dice.below(6)), body }
+        } else if self.dice.percent(30) {
+            let filter = vec![Condition::AttemptsMin(1)];
+            Pick::Filtered { filter, messages_max: self.dice.below(5) as u32 }
         } else {
             Pick::Oldest { messages_max: self.dice.below(5) as u32 }
         };

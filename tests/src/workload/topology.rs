@@ -47,6 +47,7 @@ impl Workload {
         for name in QUEUES {
             ops.push(self.declare_queue(name));
         }
+        ops.extend(WORK_GROUPS.map(|_| self.create_work_group()));
         ops.retain(|_| self.dice.percent(90));
         ops
     }

@@ -70,7 +70,7 @@ export interface WireAppend {
 /** Events that answer a request, by kind. */
 export interface WireAnswers {
     done: { tag: number };
-    count: { tag: number; count: bigint };
+    count: { tag: number; count: bigint; left: bigint };
     refused: { tag: number; refusal: { code: number; message: string } };
     published: { tag: number; appends: WireAppend[]; duplicate: boolean };
     producerReady: { tag: number; producer: bigint; epoch: number };

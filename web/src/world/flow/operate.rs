@@ -41,7 +41,7 @@ impl<L: Link> Flow<L> {
                 Some(Asked::Overview | Asked::Look(_) | Asked::Topology | Asked::Question(_))
                 | None => {}
             }
-        } else if let Event::Count { tag, count } = event {
+        } else if let Event::Count { tag, count, .. } = event {
             if let Some(Asked::Act(what)) = self.operator.asked.remove(tag) {
                 let plural = if *count == 1 { "message" } else { "messages" };
                 self.notice(false, format!("{count} {plural} {what}"));
