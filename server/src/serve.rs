@@ -12,6 +12,7 @@ mod connection;
 mod http;
 mod journal;
 mod mailbox;
+mod memory;
 mod metrics;
 mod outbox;
 mod recovery;
@@ -90,8 +91,8 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let limits = settings.limits.clone();
     let config = Config { seed, limits: limits.clone() };
-    let restored =
-        recovery::restore(storage.as_mut(), config).map_err(|error| Error(error.to_string()))?;
+    let restored = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
+        .map_err(|error| Error(error.to_string()))?;
 
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
@@ -189,13 +190,14 @@ fn start(
     limits: &Limits,
     metrics: &Arc<Metrics>,
 ) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
-    let Restored { broker, clock, journal: recovered } = restored;
+    let Restored { broker, memory, clock, journal: recovered } = restored;
     let keeps = storage.keeps();
     let due = SnapshotDue::default();
     let (turns, jobs) = sync_channel(TURNS_MAX);
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
     let (done, outcome) = oneshot::channel();
-    let shard = Shard::new(broker, clock, limits, keeps, turns, due.clone(), metrics.clone());
+    let shard =
+        Shard::new((broker, memory), clock, limits, keeps, turns, due.clone(), metrics.clone());
     let journal = Journal::new(
         storage,
         settings.sync,

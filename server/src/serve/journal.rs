@@ -16,7 +16,7 @@ use fanlight_core::Time;
 
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
-use super::storage::{Entry, Kind, Position, Snapshot, Storage, StorageError};
+use super::storage::{Entry, Kind, Pins, Position, Shelf, Snapshot, Storage, StorageError};
 use crate::settings::SyncPolicy;
 
 /// How long what was written may wait for a sync to begin under [`SyncPolicy::Interval`].
@@ -24,6 +24,8 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// How much may be written before a sync begins under [`SyncPolicy::Never`]: it promises nothing,
 /// but so there is never very much to wait for where one segment is followed by another.
 const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
+/// Disk that a snapshot would give back and that is not worth one.
+const WASTE_BYTES: u64 = 64 << 20;
 /// What is written and synced at once, unless one turn alone is more.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 
@@ -37,7 +39,11 @@ pub(crate) enum Job {
         time: Time,
         /// What the broker wrote.
         state: Vec<u8>,
+        /// What it names outside of it.
+        pins: Option<Pins>,
     },
+    /// The shard cannot go on.
+    Fail(StorageError),
     /// Nothing comes any more.
     Stop {
         /// The broker's last time.
@@ -52,6 +58,8 @@ pub(crate) struct Turn {
     pub(crate) facts: Option<Entry>,
     /// What may be told when that is durable.
     pub(crate) parcels: Vec<Parcel>,
+    /// Bytes of batches that the broker stores by then.
+    pub(crate) stored_bytes: u64,
 }
 
 /// Something for one connection.
@@ -83,6 +91,8 @@ pub(crate) struct Journal {
     end: Position,
     synced: Position,
     sync_at: Instant,
+    stored_bytes: u64,
+    shelf: Option<Arc<Shelf>>,
     snapshots: Snapshots,
     metrics: Arc<Metrics>,
 }
@@ -94,7 +104,15 @@ struct Snapshots {
     last: Position,
     last_bytes: u64,
     asked: bool,
-    storing: Option<JoinHandle<Result<Position, StorageError>>>,
+    storing: Option<JoinHandle<Result<Stored, StorageError>>>,
+    /// What the newest that is stored names outside of it.
+    pins: Option<Pins>,
+}
+
+/// A snapshot that is on disk.
+struct Stored {
+    position: Position,
+    pins: Option<Pins>,
 }
 
 /// What recovery leaves to the journal.
@@ -105,6 +123,8 @@ pub(crate) struct Recovered {
     pub(crate) snapshot: Position,
     /// How large it is.
     pub(crate) snapshot_bytes: u64,
+    /// What it names outside of it.
+    pub(crate) pins: Option<Pins>,
 }
 
 impl Journal {
@@ -119,6 +139,8 @@ impl Journal {
     ) -> Journal {
         metrics.journal_bytes.set(storage.bytes());
         Journal {
+            stored_bytes: 0,
+            shelf: storage.shelf(),
             storage,
             policy,
             end: recovered.end,
@@ -131,6 +153,7 @@ impl Journal {
                 last_bytes: recovered.snapshot_bytes,
                 asked: false,
                 storing: None,
+                pins: recovered.pins,
             },
             metrics,
         }
@@ -184,10 +207,16 @@ impl Journal {
                 Job::Turn(turn) => {
                     entries.extend(turn.facts);
                     parcels.extend(turn.parcels);
+                    self.stored_bytes = turn.stored_bytes;
                 }
-                Job::Snapshot { time, state } => {
+                Job::Snapshot { time, state, pins } => {
                     self.commit(&mut entries, &mut parcels)?;
-                    self.store(time, state)?;
+                    self.store(time, state, pins)?;
+                }
+                Job::Fail(error) => {
+                    self.commit(&mut entries, &mut parcels)?;
+                    self.sync()?;
+                    return Err(error);
                 }
                 Job::Stop { time } => {
                     if self.storage.keeps() {
@@ -264,18 +293,27 @@ impl Journal {
     }
 
     /// Raises the flag when the journal has become long beside what it would be replaced by: so
-    /// all snapshots together write at most about as much as the journal does.
+    /// all snapshots together write at most about as much as the journal does. Also when more of
+    /// the disk would be given back than is of use.
     fn ask_for_snapshot(&mut self) {
         let snapshots = &mut self.snapshots;
         let since = self.end.0 - snapshots.last.0;
-        if !snapshots.asked && since > snapshots.bytes_min.max(2 * snapshots.last_bytes) {
+        let long = since > snapshots.bytes_min.max(2 * snapshots.last_bytes);
+        let pinned = self.shelf.as_ref().map_or(0, |shelf| shelf.held().pinned);
+        let wasteful = self.storage.bytes_closed() + pinned > self.stored_bytes + WASTE_BYTES;
+        if !snapshots.asked && (long || wasteful) {
             snapshots.asked = true;
             snapshots.due.store(true, Ordering::Release);
         }
     }
 
     /// Stores a snapshot on a thread of its own, since it may be large.
-    fn store(&mut self, time: Time, state: Vec<u8>) -> Result<(), StorageError> {
+    fn store(
+        &mut self,
+        time: Time,
+        state: Vec<u8>,
+        pins: Option<Pins>,
+    ) -> Result<(), StorageError> {
         // The journal must reach as far as the snapshot does, whatever the policy.
         self.sync()?;
         self.finish_storing(true)?;
@@ -284,8 +322,10 @@ impl Journal {
         self.snapshots.last_bytes = state.len() as u64;
         let mut store = self.storage.snapshots();
         let storing = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+            // What it names has to be on disk when it is.
+            pins.as_ref().map_or(Ok(()), Pins::sync)?;
             store.store(&Snapshot { position, time, state })?;
-            Ok(position)
+            Ok(Stored { position, pins })
         });
         match storing {
             Ok(storing) => self.snapshots.storing = Some(storing),
@@ -305,8 +345,12 @@ impl Journal {
         };
         snapshots.asked = false;
         match storing.join() {
-            Ok(Ok(position)) => {
+            Ok(Ok(Stored { position, pins })) => {
                 self.metrics.snapshots.add(1);
+                let before = std::mem::replace(&mut snapshots.pins, pins);
+                if let Some(before) = before {
+                    before.release();
+                }
                 self.storage.trim(position)?;
                 self.metrics.journal_bytes.set(self.storage.bytes());
             }

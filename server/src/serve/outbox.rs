@@ -127,7 +127,7 @@ impl Outbox {
     }
 
     /// The turn so far, if there is anything in it; a new one begins.
-    pub(crate) fn end_turn(&mut self, now: Time) -> Option<Turn> {
+    pub(crate) fn end_turn(&mut self, now: Time, stored_bytes: u64) -> Option<Turn> {
         for conn in std::mem::take(&mut self.concerned) {
             if let Some(client) = self.clients.get_mut(&conn) {
                 client.concerned = false;
@@ -143,7 +143,8 @@ impl Outbox {
             time: now,
             payload: Bytes::from(std::mem::take(&mut self.facts)),
         });
-        (facts.is_some() || !parcels.is_empty()).then_some(Turn { facts, parcels })
+        let is_some = facts.is_some() || !parcels.is_empty();
+        is_some.then_some(Turn { facts, parcels, stored_bytes })
     }
 
     fn pack(&mut self, mailbox: Arc<Mailbox>, frames: Vec<u8>, closing: Option<Closing>) {

@@ -8,7 +8,8 @@ use fanlight_core::{Broker, Config, Fact, Time};
 
 use super::clock::Clock;
 use super::journal::Recovered;
-use super::storage::{Entry, Kind, Position, Storage, StorageError};
+use super::memory::Memory;
+use super::storage::{Entry, Kind, Position, Shelf, Storage, StorageError};
 
 /// Recovery that is over sooner says nothing.
 const QUIET: Duration = Duration::from_secs(1);
@@ -18,6 +19,7 @@ const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_millis(100), Durati
 /// A broker as it was when the journal ended, and a clock that goes on from there.
 pub(crate) struct Restored {
     pub(crate) broker: Broker,
+    pub(crate) memory: Memory,
     pub(crate) clock: Clock,
     pub(crate) journal: Recovered,
 }
@@ -60,17 +62,23 @@ impl std::fmt::Display for RecoveryError {
 pub(crate) fn restore(
     storage: &mut dyn Storage,
     config: Config,
+    memory_bytes_max: u64,
 ) -> Result<Restored, RecoveryError> {
     let snapshot = storage.load_snapshot()?;
     let (from, mut time) =
         snapshot.as_ref().map_or((Position(0), Time::ZERO), |s| (s.position, s.time));
     let snapshot_bytes = snapshot.as_ref().map_or(0, |s| s.state.len() as u64);
+    let shelf = storage.shelf();
+    let mut memory = Memory::new(shelf.clone(), memory_bytes_max);
     let now = Clock::new(time).now();
     let mut broker = match snapshot {
         None => Broker::new(config, now),
-        Some(snapshot) => Broker::load(config, now, &snapshot.state)
+        Some(snapshot) => Broker::load_with(config, now, &snapshot.state, &memory)
             .map_err(|error| RecoveryError::Foreign { position: from, what: error.to_string() })?,
     };
+    let pins = shelf.as_ref().map(Shelf::pin).transpose()?;
+    shelf.inspect(|shelf| shelf.begin());
+    memory.balance(&mut broker)?;
     let mut progress = Progress::new(storage.bytes());
     let mut foreign = None;
     let end = storage.read(from, &mut |after, entry| {
@@ -79,14 +87,14 @@ pub(crate) fn restore(
             foreign = replay(&mut broker, &entry).err().map(|what| (after, what));
         }
         progress.at(after.0 - from.0);
-        Ok(())
+        memory.balance(&mut broker)
     })?;
     progress.done();
     if let Some((position, what)) = foreign {
         return Err(RecoveryError::Foreign { position, what });
     }
-    let journal = Recovered { end, snapshot: from, snapshot_bytes };
-    Ok(Restored { broker, clock: Clock::new(time), journal })
+    let journal = Recovered { end, snapshot: from, snapshot_bytes, pins };
+    Ok(Restored { broker, memory, clock: Clock::new(time), journal })
 }
 
 /// Makes an entry's facts true again.

@@ -16,8 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::clock::Clock;
 use super::journal::{Job, SnapshotDue};
 use super::mailbox::{Closing, Mailbox};
+use super::memory::Memory;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::storage::StorageError;
 
 /// Messages taken at once; they wait in the channel otherwise, and so hold up who sends them.
 const TURN_MESSAGES_MAX: usize = 256;
@@ -84,6 +86,7 @@ pub(crate) fn share(records: &mut Records<'_>, frame: &Bytes) {
 /// The shard's thread.
 pub(crate) struct Shard {
     broker: Broker,
+    memory: Memory,
     clock: Clock,
     now: Time,
     payload_bytes_max: usize,
@@ -99,7 +102,7 @@ pub(crate) struct JournalGone;
 impl Shard {
     /// A shard that owns `broker`. `keeps` says whether facts are worth writing down.
     pub(crate) fn new(
-        broker: Broker,
+        (broker, memory): (Broker, Memory),
         mut clock: Clock,
         limits: &Limits,
         keeps: bool,
@@ -109,6 +112,7 @@ impl Shard {
     ) -> Shard {
         Shard {
             broker,
+            memory,
             now: clock.now(),
             clock,
             payload_bytes_max: payload_bytes_max(limits),
@@ -262,17 +266,27 @@ impl Shard {
     }
 
     fn end_turn(&mut self) -> Result<(), JournalGone> {
-        match self.outbox.end_turn(self.now) {
-            Some(turn) => self.journal.send(Job::Turn(turn)).map_err(|_| JournalGone),
-            None => Ok(()),
+        if let Some(turn) = self.outbox.end_turn(self.now, self.broker.stored_bytes()) {
+            self.journal.send(Job::Turn(turn)).map_err(|_| JournalGone)?;
         }
+        self.memory.balance(&mut self.broker).or_else(|error| self.fail(error))
+    }
+
+    /// Stops, and lets the journal say why.
+    fn fail(&mut self, error: StorageError) -> Result<(), JournalGone> {
+        // If the journal is gone, it has something to say itself.
+        let _ = self.journal.send(Job::Fail(error));
+        Err(JournalGone)
     }
 
     fn snapshot(&mut self) -> Result<(), JournalGone> {
-        let mut state = Vec::new();
-        self.broker.snapshot(&mut state);
-        let job = Job::Snapshot { time: self.now, state };
-        self.journal.send(job).map_err(|_| JournalGone)
+        match self.memory.snapshot(&self.broker) {
+            Ok((state, pins)) => {
+                let job = Job::Snapshot { time: self.now, state, pins };
+                self.journal.send(job).map_err(|_| JournalGone)
+            }
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Everything that was sent is applied: says goodbye, as if every connection had closed, so

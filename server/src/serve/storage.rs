@@ -4,6 +4,7 @@
 //! (take hold of it, append at an expected position, read from a position, store and load a
 //! snapshot, trim) are all that a replicated log would have to offer in their place.
 
+mod bodies;
 mod directory;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -14,12 +15,14 @@ mod snapshot;
 mod tests;
 mod volatile;
 
+pub(crate) use bodies::{Pins, Shelf};
 pub(crate) use files::FileStorage;
 pub(crate) use volatile::VolatileStorage;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -105,6 +108,10 @@ pub(crate) trait Storage: Send {
     fn trim(&mut self, before: Position) -> Result<(), StorageError>;
     /// Bytes that the journal takes, snapshots aside.
     fn bytes(&self) -> u64;
+    /// Of these, what a snapshot taken now would give back.
+    fn bytes_closed(&self) -> u64;
+    /// Where batches can lie that are not held in memory.
+    fn shelf(&self) -> Option<Arc<Shelf>>;
 }
 
 /// Stores snapshots.

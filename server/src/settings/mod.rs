@@ -44,6 +44,8 @@ impl SyncPolicy {
 pub(crate) enum From {
     /// Nobody.
     Default,
+    /// Nobody, and there is a data directory.
+    Data,
     /// The configuration file.
     File {
         /// Which.
@@ -61,6 +63,7 @@ impl fmt::Display for From {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             From::Default => f.write_str("default"),
+            From::Data => f.write_str("default with data"),
             From::File { path, line } => write!(f, "{}:{line}", path.display()),
             From::Env(name) => f.write_str(name),
             From::Flag(name) => write!(f, "--{name}"),
@@ -113,17 +116,33 @@ fn load_from(given: &Given, variable: &dyn Fn(&str) -> Variable) -> Result<Loade
     for (index, text) in &given.flags {
         loaded.set(*index, text, From::Flag(&TABLE[*index].flag))?;
     }
+    loaded.know_of_the_disk();
     contradiction(&loaded.settings).map_or(Ok(loaded), Err)
 }
 
+/// The default of `limits.stored_bytes_max` where batches need not be in memory.
+const STORED_BYTES_MAX_WITH_DATA: u64 = 64 << 30;
+
 impl Loaded {
+    /// More may be stored where it need not be in memory.
+    fn know_of_the_disk(&mut self) {
+        let index = TABLE.iter().position(|row| row.key == "limits.stored_bytes_max");
+        let index = index.expect("every limit has a row");
+        if self.settings.data.is_some() && self.from[index] == From::Default {
+            self.settings.limits.stored_bytes_max = STORED_BYTES_MAX_WITH_DATA;
+            self.from[index] = From::Data;
+        }
+    }
+
     fn set(&mut self, index: usize, text: &str, from: From) -> Result<(), String> {
         let row = &TABLE[index];
         (row.read)(&mut self.settings, text).map_err(|right| match &from {
             From::File { path, line } => {
                 format!("{}:{line}: {} is {text:?}: {right}", path.display(), row.key)
             }
-            From::Default | From::Env(_) | From::Flag(_) => format!("{from} is {text:?}: {right}"),
+            From::Default | From::Data | From::Env(_) | From::Flag(_) => {
+                format!("{from} is {text:?}: {right}")
+            }
         })?;
         self.from[index] = from;
         Ok(())

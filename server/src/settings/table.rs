@@ -89,6 +89,9 @@ settings! {
     /// with the operating system, which is made to put it on disk every 100 ms) or never (the
     /// system puts it on disk when it likes)
     "sync" "POLICY" false => sync: SyncPolicy = SyncPolicy::Always;
+    /// Batches that are held in memory with a data directory, about; the others lie on disk only,
+    /// and are read when they are needed
+    "memory_bytes" "BYTES" false => memory_bytes: Bytes = Bytes(128 << 20);
     /// Size at which a file of the journal is followed by another
     "segment_bytes" "BYTES" true => segment_bytes: Bytes = Bytes(64 << 20);
     /// Size of the journal since the last snapshot at which another is taken, if it is also more

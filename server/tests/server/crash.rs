@@ -315,7 +315,10 @@ async fn what_was_confirmed_survives_being_killed_under_load() {
         let sync = ["always", "always", "interval", "never"][dice.roll(4) as usize];
         let segment = (16_384 << dice.roll(4)).to_string();
         let snapshot = (65_536 << dice.roll(4)).to_string();
-        let args = ["--sync", sync, "--segment-bytes", &segment, "--snapshot-bytes", &snapshot];
+        // And little memory, so that much of it lies on disk only.
+        let memory = (1_024 << (4 * dice.roll(4))).to_string();
+        let journal = ["--segment-bytes", &segment, "--snapshot-bytes", &snapshot];
+        let args = [["--sync", sync, "--memory-bytes", &memory], journal].concat();
         let server = Server::start_in(dir.path(), &args);
         if round == 0 {
             let mut client = Client::open(&server).await;

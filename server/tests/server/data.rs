@@ -7,7 +7,7 @@ use fanlight_core::{Op, Position, QueuePolicy, Target};
 use tempfile::TempDir;
 
 use crate::client::{Client, batch, to_queue};
-use crate::process::{Server, refused_in};
+use crate::process::{PATIENCE, Server, refused_in};
 
 /// A directory with `batches` confirmed batches of a kilobyte, in segments of 16 KiB; the server
 /// was killed, or told to stop.
@@ -92,9 +92,9 @@ async fn a_torn_tail_is_cut_and_the_rest_is_there() {
 async fn a_newer_format_is_refused() {
     let dir = filled(1, false).await;
     let path = dir.path().join("FORMAT");
-    let text = fs::read_to_string(&path).expect("it reads").replace('1', "2");
+    let text = fs::read_to_string(&path).expect("it reads").replace('2', "3");
     fs::write(&path, text).expect("it writes");
-    refused_in(dir.path()).expect_sentence(&["format 2", "newer fanlight", "--data"]);
+    refused_in(dir.path()).expect_sentence(&["format 3", "newer fanlight", "--data"]);
 }
 
 #[tokio::test]
@@ -177,4 +177,114 @@ async fn a_journal_that_cannot_be_written_stops_the_server_and_keeps_what_was_co
     server.ended().expect_sentence(&["the journal failed", "cannot write to", "start it again"]);
     let found = count(&Server::start_in(dir.path(), &[])).await;
     assert_eq!(found, confirmed);
+}
+
+fn bytes_in(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).expect("the directory lists");
+    let sizes = entries.map(|entry| entry.expect("an entry").metadata().map_or(0, |m| m.len()));
+    sizes.sum()
+}
+
+fn bodies(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("the directory lists");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.to_string_lossy().contains("bodies-")).collect()
+}
+
+const LITTLE_MEMORY: [&str; 6] =
+    ["--memory-bytes", "65536", "--segment-bytes", "131072", "--snapshot-bytes", "262144"];
+
+fn numbered(n: usize) -> Vec<u8> {
+    let mut body = n.to_le_bytes().to_vec();
+    body.resize(1_000 + n % 7, n as u8);
+    body
+}
+
+/// A directory whose queue has a backlog of 2,000 messages, most of which are not in memory.
+async fn backlogged() -> (TempDir, Server) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_in(dir.path(), &LITTLE_MEMORY);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    for n in 0..200 {
+        let records = batch((0..10).map(|at| numbered(10 * n + at)));
+        let published = client.publish(to_queue("jobs"), records).await;
+        published.expect("the server is there").expect("there is room");
+    }
+    assert!(!bodies(dir.path()).is_empty(), "most of it is not in memory");
+    (dir, server)
+}
+
+/// Takes and acknowledges the next messages, which are those with these numbers.
+async fn work(server: &Server, numbers: std::ops::Range<usize>) {
+    let mut client = Client::open(server).await;
+    let mut next = numbers.start;
+    while next < numbers.end {
+        let got = client.take("jobs", 7.min((numbers.end - next) as u32)).await;
+        let got = got.expect("the server is there");
+        assert!(!got.is_empty(), "message {next} is not there");
+        for message in &got {
+            assert_eq!(message.body, numbered(next));
+            next += 1;
+        }
+        let leases: Vec<_> = got.iter().map(|message| message.lease).collect();
+        assert_eq!(client.ack(&leases).await.expect("the server is there"), leases.len() as u32);
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_lies_on_disk_and_comes_back_from_there() {
+    let (dir, server) = backlogged().await;
+    work(&server, 0..500).await;
+    server.kill();
+    let server = Server::start_in(dir.path(), &LITTLE_MEMORY);
+    work(&server, 500..1_000).await;
+    server.terminate();
+    // One that may hold more reads what lies there all the same.
+    let server = Server::start_in(dir.path(), &[]);
+    work(&server, 1_000..1_500).await;
+    server.kill();
+    let server = Server::start_in(dir.path(), &LITTLE_MEMORY);
+    work(&server, 1_500..2_000).await;
+    assert_eq!(count(&server).await, 0);
+}
+
+#[tokio::test]
+async fn disk_space_comes_back_when_messages_go() {
+    let (dir, server) = backlogged().await;
+    assert!(bytes_in(dir.path()) > 2_000_000, "everything is there");
+    work(&server, 0..1_990).await;
+    // Bodies are at most half empty; besides there is a journal of 128 KiB and two snapshots of it.
+    let mut client = Client::open(&server).await;
+    client.declare_queue("other", QueuePolicy::default()).await;
+    let begun = std::time::Instant::now();
+    while bytes_in(dir.path()) > 1_000_000 {
+        assert!(begun.elapsed() < PATIENCE, "{} bytes stay", bytes_in(dir.path()));
+        // What gives space back runs beside the server's work, and after some of it.
+        let published = client.publish(to_queue("other"), batch([vec![0; 5_000]])).await;
+        published.expect("the server is there").expect("there is room");
+        let got = client.take("other", 10).await.expect("the server is there");
+        let leases: Vec<_> = got.iter().map(|message| message.lease).collect();
+        client.ack(&leases).await.expect("the server is there");
+    }
+    work(&server, 1_990..2_000).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_is_damaged_on_disk_is_never_served() {
+    let (dir, server) = backlogged().await;
+    server.terminate();
+    for path in bodies(dir.path()) {
+        let mut bytes = fs::read(&path).expect("it reads");
+        for byte in bytes.iter_mut().skip(30).step_by(500) {
+            *byte ^= 1;
+        }
+        fs::write(&path, bytes).expect("it writes");
+    }
+    let server = Server::start_in(dir.path(), &LITTLE_MEMORY);
+    let mut client = Client::open(&server).await;
+    let taken = client.take("jobs", 10).await;
+    assert!(taken.is_err(), "{} messages of a damaged batch", taken.expect("it is").len());
+    let ended = server.ended();
+    assert!(ended.stderr.contains("bodies-") && ended.stderr.contains("corrupt"), "{ended:?}");
 }

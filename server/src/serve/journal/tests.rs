@@ -19,7 +19,8 @@ fn bench(policy: SyncPolicy) -> Bench {
     let storage = FaultyStorage::default();
     let metrics = Arc::new(Metrics::default());
     let due = SnapshotDue::default();
-    let recovered = Recovered { end: Position(0), snapshot: Position(0), snapshot_bytes: 0 };
+    let recovered =
+        Recovered { end: Position(0), snapshot: Position(0), snapshot_bytes: 0, pins: None };
     let journal = Journal::new(
         Box::new(storage.clone()),
         policy,
@@ -40,6 +41,7 @@ impl Bench {
         Job::Turn(Turn {
             facts: (!fact.is_empty()).then_some(entry),
             parcels: vec![Parcel { mailbox: self.mailbox.clone(), frames, closing: None }],
+            stored_bytes: 0,
         })
     }
 
@@ -160,7 +162,8 @@ fn a_long_journal_asks_for_a_snapshot_and_is_trimmed_by_it() {
     bench.due.store(false, Ordering::Relaxed);
     let end = bench.journal.end;
     let state = vec![1; 60];
-    let group = vec![Job::Snapshot { time: Time(3), state }, Job::Stop { time: Time(4) }];
+    let group =
+        vec![Job::Snapshot { time: Time(3), state, pins: None }, Job::Stop { time: Time(4) }];
     bench.journal.work(group).expect("it works");
     bench.storage.disk(|disk| {
         assert_eq!(disk.trimmed, end);
@@ -172,7 +175,7 @@ fn a_long_journal_asks_for_a_snapshot_and_is_trimmed_by_it() {
 fn a_snapshot_that_fails_costs_no_message() {
     let mut bench = bench(SyncPolicy::Always);
     bench.storage.disk(|disk| disk.fail_snapshot = true);
-    let snapshot = Job::Snapshot { time: Time(3), state: vec![1] };
+    let snapshot = Job::Snapshot { time: Time(3), state: vec![1], pins: None };
     let group = vec![bench.turn("f1", "e1 "), snapshot, bench.turn("f2", "e2")];
     bench.journal.work(group).expect("it goes on");
     bench.journal.work(vec![Job::Stop { time: Time(4) }]).expect("it goes on");

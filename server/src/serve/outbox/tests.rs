@@ -50,21 +50,21 @@ fn a_turn_holds_facts_and_events_in_their_order() {
     activity(&mut outbox, 1);
     outbox.emit(Effect::Fact(Fact::ExchangeDeleted { name: "x".into() }));
     activity(&mut outbox, 2);
-    let turn = outbox.end_turn(NOW).expect("something happened");
+    let turn = outbox.end_turn(NOW, 0).expect("something happened");
     let facts = turn.facts.as_ref().expect("there is a fact");
     assert_eq!((facts.kind, facts.time), (Kind::Facts, NOW));
     assert_eq!(
         told(Some(turn)),
         ["jobs@1 is ready: its delay ended", "jobs@2 is ready: its delay ended"]
     );
-    assert!(outbox.end_turn(NOW).is_none());
+    assert!(outbox.end_turn(NOW, 0).is_none());
 }
 
 #[test]
 fn without_a_journal_no_fact_is_written_down() {
     let mut outbox = Outbox::new(false, Arc::default());
     outbox.emit(Effect::Fact(Fact::ExchangeDeleted { name: "x".into() }));
-    assert!(outbox.end_turn(NOW).is_none());
+    assert!(outbox.end_turn(NOW, 0).is_none());
 }
 
 #[test]
@@ -74,13 +74,13 @@ fn a_watcher_that_reads_too_slowly_misses_activities_and_is_told_how_many() {
     for offset in 0..3 {
         activity(&mut outbox, offset);
     }
-    assert!(outbox.end_turn(NOW).is_none(), "nothing is queued for a watcher that lags");
+    assert!(outbox.end_turn(NOW, 0).is_none(), "nothing is queued for a watcher that lags");
     outbox.emit(Effect::Tell(CONN, Event::Done { tag: Tag(5) }));
-    assert_eq!(told(outbox.end_turn(NOW)).len(), 1, "answers are never dropped");
+    assert_eq!(told(outbox.end_turn(NOW, 0)).len(), 1, "answers are never dropped");
     mailbox.wrote(WATCHED_BYTES_MAX + 1);
     activity(&mut outbox, 3);
     activity(&mut outbox, 4);
-    let told = told(outbox.end_turn(NOW));
+    let told = told(outbox.end_turn(NOW, 0));
     assert_eq!(told.len(), 3);
     assert!(told[0].starts_with("3 activities before this are not shown"), "{}", told[0]);
     assert_eq!(told[2], "jobs@4 is ready: its delay ended");
@@ -98,7 +98,7 @@ fn a_connection_that_does_not_read_is_closed_with_the_reason() {
     outbox.set_opened(conn);
     assert!(outbox.close(conn, closing), "the broker has to be told");
     assert!(!outbox.has(conn));
-    let told = told(outbox.end_turn(NOW));
+    let told = told(outbox.end_turn(NOW, 0));
     assert_eq!(told.last().map(String::as_str), Some("close 1008"));
 }
 
@@ -110,7 +110,7 @@ fn what_the_broker_closes_hears_why_after_everything_before() {
     outbox.emit(Effect::Close(CONN, CloseReason::BadProtocol));
     outbox.emit(Effect::Tell(CONN, Event::Done { tag: Tag(1) }));
     assert!(!outbox.remove(CONN), "the broker has forgotten it already");
-    let told = told(outbox.end_turn(NOW));
+    let told = told(outbox.end_turn(NOW, 0));
     assert_eq!(told.len(), 2, "nothing comes after the close: {told:?}");
     assert_eq!(told[1], "close 1002");
 }

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::StorageError;
 
-/// The format that this build writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format of a directory that this build writes, and the newest that it reads. In format 2
+/// snapshots may name batches in files of their own; everything of format 1 is in it.
+const FORMAT: u32 = 2;
+/// The format of segments and snapshots.
+pub(super) const FILE_FORMAT: u32 = 1;
 
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_FILE_NEW: &str = "FORMAT.new";
@@ -35,7 +38,7 @@ impl Directory {
         let format = format_of(&path)?;
         let lock = lock(&path)?;
         let directory = Directory { path, _lock: lock };
-        if !format {
+        if format != Some(FORMAT) {
             directory.write_format()?;
         }
         Ok(directory)
@@ -76,16 +79,16 @@ fn names(path: &Path) -> Result<Vec<String>, StorageError> {
     list().map_err(StorageError::io("list", path))
 }
 
-/// Whether the directory holds data in a format that is known. Refuses one that holds something
+/// The format of the data that the directory holds; None if it is empty. Refuses one that holds something
 /// else, so that a slip of the hand does not fill a home directory with segments.
-fn format_of(dir: &Path) -> Result<bool, StorageError> {
+fn format_of(dir: &Path) -> Result<Option<u32>, StorageError> {
     let path = dir.join(FORMAT_FILE);
     if !path.try_exists().map_err(StorageError::io("look for", &path))? {
         let ours = [FORMAT_FILE_NEW, LOCK_FILE, LOST_AND_FOUND];
         let found = names(dir)?.into_iter().find(|name| !ours.contains(&name.as_str()));
         return match found {
             Some(found) => Err(StorageError::NotOurs { dir: dir.to_owned(), found }),
-            None => Ok(false),
+            None => Ok(None),
         };
     }
     let text = fs::read(&path).map_err(StorageError::io("read", &path))?;
@@ -93,8 +96,8 @@ fn format_of(dir: &Path) -> Result<bool, StorageError> {
     let version = text.strip_prefix(FORMAT_WORDS).and_then(|rest| rest.trim_end().parse().ok());
     match version {
         Some(found) if found > FORMAT => Err(StorageError::Newer { path, found, known: FORMAT }),
-        Some(FORMAT) => Ok(true),
-        Some(_) | None => Err(StorageError::Corrupt {
+        Some(found @ 1..) => Ok(Some(found)),
+        Some(0) | None => Err(StorageError::Corrupt {
             path,
             offset: 0,
             what: format!("it should say {:?}", format!("{FORMAT_WORDS}{FORMAT}")),

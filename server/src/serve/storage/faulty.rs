@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::bodies::Shelf;
 use super::{Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
 
 /// What a test sees of a [`FaultyStorage`], and sets.
@@ -99,6 +100,14 @@ impl Storage for FaultyStorage {
     fn trim(&mut self, before: Position) -> Result<(), StorageError> {
         self.disk(|disk| disk.trimmed = before);
         Ok(())
+    }
+
+    fn bytes_closed(&self) -> u64 {
+        0
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        None
     }
 
     fn bytes(&self) -> u64 {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::bodies::Shelf;
 use super::directory::{Directory, sync_directory};
 use super::segment::{self, Next, Opened, Reader};
 use super::{
@@ -21,6 +23,7 @@ pub(crate) struct FileStorage {
     closed: BTreeMap<Position, u64>,
     /// The segment that is appended to; None until the journal was read.
     open: Option<Segment>,
+    shelf: Arc<Shelf>,
     /// The newest snapshot.
     snapshot: Option<Position>,
     /// Up to where the journal was synced.
@@ -65,8 +68,10 @@ impl FileStorage {
             let bytes = fs::metadata(&path).map_err(StorageError::io("look at", &path))?.len();
             closed.insert(first, bytes);
         }
+        let shelf = Shelf::open(directory.path(), &names, segment_bytes_max)?;
         Ok(FileStorage {
             directory,
+            shelf,
             segment_bytes_max,
             closed,
             open: None,
@@ -335,6 +340,14 @@ impl Storage for FileStorage {
 
     fn bytes(&self) -> u64 {
         let open = self.open.as_ref().map_or(0, |o| segment::HEADER_BYTES + o.records_bytes);
-        self.closed.values().sum::<u64>() + open
+        self.bytes_closed() + open
+    }
+
+    fn bytes_closed(&self) -> u64 {
+        self.closed.values().sum()
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        Some(self.shelf.clone())
     }
 }

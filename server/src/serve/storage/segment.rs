@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fanlight_core::Time;
 
-use super::directory::{FORMAT, sync_directory};
+use super::directory::{FILE_FORMAT, sync_directory};
 use super::{Entry, Kind, Position, StorageError};
 
 const MAGIC: &[u8; 8] = b"FANLJRNL";
@@ -62,7 +62,7 @@ pub(super) fn create(dir: &Path, first: Position) -> Result<(PathBuf, File), Sto
 fn header(first: Position) -> [u8; HEADER_BYTES as usize] {
     let mut header = [0; HEADER_BYTES as usize];
     header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    header[8..12].copy_from_slice(&FILE_FORMAT.to_le_bytes());
     header[16..].copy_from_slice(&first.0.to_le_bytes());
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..]);
     header[12..16].copy_from_slice(&checksum.to_le_bytes());
@@ -171,9 +171,9 @@ impl Reader {
                 return Ok(Opened::Stillborn);
             }
             let version = u32::from_le_bytes(found[8..12].try_into().expect("four bytes"));
-            if &found[..8] == MAGIC && version > FORMAT {
+            if &found[..8] == MAGIC && version > FILE_FORMAT {
                 let path = path.to_owned();
-                return Err(StorageError::Newer { path, found: version, known: FORMAT });
+                return Err(StorageError::Newer { path, found: version, known: FILE_FORMAT });
             }
             return Err(StorageError::Corrupt {
                 path: path.to_owned(),
@@ -223,7 +223,11 @@ impl Reader {
             _ => {
                 // The checksum is right, so whoever wrote it meant it.
                 let path = self.path.clone();
-                return Err(StorageError::Newer { path, found: FORMAT + 1, known: FORMAT });
+                return Err(StorageError::Newer {
+                    path,
+                    found: FILE_FORMAT + 1,
+                    known: FILE_FORMAT,
+                });
             }
         };
         self.offset += record.len() as u64;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use fanlight_core::Time;
 
-use super::directory::{FORMAT, sync_directory};
+use super::directory::{FILE_FORMAT, sync_directory};
 use super::{Position, Snapshot, SnapshotStore, StorageError};
 
 const MAGIC: &[u8; 8] = b"FANLSNAP";
@@ -52,8 +52,8 @@ pub(super) fn load(dir: &Path, position: Position) -> Result<Snapshot, StorageEr
         return Err(corrupt(0, "it does not begin as a snapshot does"));
     }
     let version = u32_at(8);
-    if version > FORMAT {
-        return Err(StorageError::Newer { path, found: version, known: FORMAT });
+    if version > FILE_FORMAT {
+        return Err(StorageError::Newer { path, found: version, known: FILE_FORMAT });
     }
     let time = Time(u64_at(24));
     if u64_at(16) != position.0 {
@@ -105,7 +105,7 @@ impl SnapshotStore for Files {
     fn store(&mut self, snapshot: &Snapshot) -> Result<(), StorageError> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(MAGIC);
-        header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        header[8..12].copy_from_slice(&FILE_FORMAT.to_le_bytes());
         header[16..24].copy_from_slice(&snapshot.position.0.to_le_bytes());
         header[24..32].copy_from_slice(&snapshot.time.0.to_le_bytes());
         header[32..].copy_from_slice(&(snapshot.state.len() as u64).to_le_bytes());

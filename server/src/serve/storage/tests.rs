@@ -208,9 +208,9 @@ fn a_directory_of_something_else_is_refused_untouched() {
 #[test]
 fn a_newer_format_is_refused() {
     let (dir, _) = filled(1, true);
-    fs::write(dir.path().join("FORMAT"), "fanlight data 2\n").expect("it writes");
+    fs::write(dir.path().join("FORMAT"), "fanlight data 3\n").expect("it writes");
     let sentence = open(dir.path()).err().expect("it is refused").to_string();
-    assert!(sentence.contains("format 2"), "{sentence}");
+    assert!(sentence.contains("format 3"), "{sentence}");
     assert!(sentence.contains("newer fanlight"), "{sentence}");
 }
 

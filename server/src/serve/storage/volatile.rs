@@ -1,5 +1,8 @@
 //! No storage at all: what happens is gone when the process is.
 
+use std::sync::Arc;
+
+use super::bodies::Shelf;
 use super::{Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError};
 
 /// Keeps nothing.
@@ -36,6 +39,14 @@ impl Storage for VolatileStorage {
 
     fn trim(&mut self, _before: Position) -> Result<(), StorageError> {
         Ok(())
+    }
+
+    fn bytes_closed(&self) -> u64 {
+        0
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        None
     }
 
     fn bytes(&self) -> u64 {
