@@ -362,6 +362,13 @@ impl Log {
         }
     }
 
+    /// The first batch of which records are left from `from` on: when it came, and how many.
+    pub(crate) fn next_batch(&self, from: Offset) -> Option<(Time, u32)> {
+        let (index, skip) = self.first(from.0.max(self.floor), Isolation::Uncommitted)?;
+        let segment = &self.segments[index];
+        Some((segment.at, segment.readable() - skip))
+    }
+
     /// Copies records of several batches, or a part of one, together.
     fn gather(&self, ask: Ask, mut index: usize, mut skip: u32) -> Option<Run<'_>> {
         let mut batch = Batch::new();

@@ -60,6 +60,8 @@ traces! {
     a_work_group_gets_its_dead_letters_back
     a_delivery_says_how_it_came
     a_work_group_loses_what_its_topic_lets_go
+    where_nothing_is_left_nobody_lags
+    a_work_group_counts_delays_from_the_publish
     old_records_go_by_time
     a_partition_keeps_so_many_bytes
     compaction_keeps_the_newest_of_each_key

@@ -200,14 +200,16 @@ impl Broker {
             let committed = commit.map(|commit| commit.offset);
             let owned = group.owned.get(&partition);
             let from = committed.unwrap_or(log.start()).max(log.start());
+            // Of what compaction took away at the end nobody is behind.
+            let next = log.next_batch(from);
             GroupPartitionView {
                 topic: topic.name.clone(),
                 partition: partition.1,
                 committed,
                 position: owned.map(|owned| owned.position),
                 end: log.end(),
-                lag: log.end().0.saturating_sub(from.0),
-                oldest_at: log.find(from).map(|(segment, _)| segment.at),
+                lag: next.map_or(0, |_| log.end().0.saturating_sub(from.0)),
+                oldest_at: next.map(|(at, _)| at),
                 committed_at: commit.map(|commit| commit.at),
                 metadata: commit.map_or_else(String::new, |commit| commit.metadata.clone()),
                 owner: owned.map(|owned| owned.member),

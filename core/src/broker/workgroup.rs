@@ -14,7 +14,6 @@ use super::{Broker, Refused, counted, shown, valid_name};
 use crate::effect::Sink;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, Place, QueueId, TopicId};
-use crate::limits::BATCH_RECORDS_MAX;
 use crate::log::Ask;
 use crate::policy::QueuePolicy;
 use crate::queue::Queue;
@@ -248,16 +247,14 @@ impl Broker {
     pub(super) fn feed(&mut self, id: QueueId) {
         loop {
             let queue = &self.queues[&id];
-            let ask = Ask {
-                from: queue.work.end(),
-                records_max: BATCH_RECORDS_MAX as u32,
-                bytes_max: usize::MAX,
-                bytes_min: 0,
-                isolation: Isolation::Uncommitted,
-            };
-            let log = queue.log(&self.topics);
+            let (from, log) = (queue.work.end(), queue.log(&self.topics));
             let end = log.end();
-            let Some(run) = log.read(ask) else {
+            // Delays and times to live begin when a batch came, so each is read by itself.
+            let run = log.next_batch(from).and_then(|(_, records_max)| {
+                let isolation = Isolation::Uncommitted;
+                log.read(Ask { from, records_max, bytes_max: usize::MAX, bytes_min: 0, isolation })
+            });
+            let Some(run) = run else {
                 self.queue_mut(id).work.skip_to(end);
                 return;
             };
