@@ -12,7 +12,7 @@ use fanlight_core::{
 use crate::ask;
 use crate::client::Client;
 use crate::digest::Digest;
-use crate::invariants::{Invariant, Moment, all, see};
+use crate::invariants::{Invariants, Moment};
 
 /// One step of a client.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ struct World<'s> {
     now: Time,
     actors: Vec<Actor>,
     history: Vec<Vec<u8>>,
-    invariants: Vec<Box<dyn Invariant>>,
+    invariants: Invariants,
     last_conn: u64,
     last_tag: u32,
     crashed: bool,
@@ -155,7 +155,7 @@ impl<'s> World<'s> {
             now: Time::ZERO,
             actors: scenario.scripts.iter().map(|_| actor()).collect(),
             history: Vec::new(),
-            invariants: all(),
+            invariants: Invariants::default(),
             last_conn: 0,
             last_tag: 0,
             crashed: false,
@@ -166,7 +166,7 @@ impl<'s> World<'s> {
         for op in &scenario.declared {
             world.ask(admin, op.clone())?;
         }
-        see(&mut world.invariants, &Moment::Gone(admin))?;
+        world.invariants.see(&Moment::Gone(admin))?;
         world.apply(Input::Closed(admin))?;
         world.open_all()?;
         Ok(world)
@@ -220,6 +220,7 @@ impl<'s> World<'s> {
         self.way.push(format!("client {index}: {step:?}"));
         if let Step::Pass(ms) = step {
             self.now = self.now + Span::from_millis(ms);
+            self.invariants.see(&Moment::At(self.now))?;
             return self.apply(Input::Tick);
         }
         let conn = self.actors[index].conn.expect("everybody is connected, or was again");
@@ -301,7 +302,8 @@ impl<'s> World<'s> {
             actor.ok_or("who polls is a client")?.client.polls(tag, *member);
         }
         let request = Request { tag, op };
-        see(&mut self.invariants, &Moment::Asked(conn, &request))?;
+        self.invariants.see(&Moment::At(self.now))?;
+        self.invariants.see(&Moment::Asked(conn, &request))?;
         self.apply(Input::Request(conn, request))
     }
 
@@ -326,17 +328,17 @@ impl<'s> World<'s> {
             match to {
                 None => {
                     let fact = crate::simulation::fact(&frame)?;
-                    see(&mut self.invariants, &Moment::Fact(&fact))?;
+                    self.invariants.see(&Moment::Fact(&fact))?;
                     self.history.push(frame);
                 }
                 Some(conn) => {
                     let event = crate::simulation::event(&frame)?;
-                    see(&mut self.invariants, &Moment::Decided(conn, &event))?;
+                    self.invariants.see(&Moment::Decided(conn, &event))?;
                     self.told.push((conn, frame, self.history.len()));
                 }
             }
         }
-        see(&mut self.invariants, &Moment::Looked(&self.broker))?;
+        self.invariants.see(&Moment::Looked(&self.broker))?;
         self.broker.check().map_err(|violation| violation.to_string())
     }
 
@@ -349,7 +351,7 @@ impl<'s> World<'s> {
             };
             let event = crate::simulation::event(&frame)?;
             let moment = Moment::Told { conn, event: &event, needs, durable };
-            see(&mut self.invariants, &moment)?;
+            self.invariants.see(&moment)?;
             actor.client.hear(&event);
         }
         Ok(())
@@ -362,7 +364,7 @@ impl<'s> World<'s> {
             Crash::Connection => {
                 let conn = self.actors[index].conn.take().ok_or("it is connected")?;
                 self.told.retain(|(to, ..)| *to != conn);
-                see(&mut self.invariants, &Moment::Gone(conn))?;
+                self.invariants.see(&Moment::Gone(conn))?;
                 self.apply(Input::Closed(conn))?;
                 self.told.retain(|(to, ..)| *to != conn);
                 self.tell()?;
@@ -383,7 +385,7 @@ impl<'s> World<'s> {
         }
         // What no fact tells was durable is what nobody was told of.
         let (durable, history, broker) = (0, &self.history[..], &self.broker);
-        see(&mut self.invariants, &Moment::Recovered { durable, history, broker })
+        self.invariants.see(&Moment::Recovered { durable, history, broker })
     }
 
     /// Everybody is gone; another client works off what is left, and then all is as it should be.
@@ -391,12 +393,13 @@ impl<'s> World<'s> {
         self.way.push("all is worked off".into());
         for index in 0..self.actors.len() {
             if let Some(conn) = self.actors[index].conn.take() {
-                see(&mut self.invariants, &Moment::Gone(conn))?;
+                self.invariants.see(&Moment::Gone(conn))?;
                 self.apply(Input::Closed(conn))?;
             }
         }
         self.told.clear();
         self.now = self.now + Span::from_secs(60);
+        self.invariants.see(&Moment::At(self.now))?;
         let conn = self.open()?;
         self.actors.push(Actor { conn: Some(conn), client: Client::default(), next: 0 });
         let index = self.actors.len() - 1;
@@ -413,7 +416,7 @@ impl<'s> World<'s> {
                 }
             }
         }
-        see(&mut self.invariants, &Moment::Drained(&self.broker))?;
+        self.invariants.see(&Moment::Drained(&self.broker))?;
         self.recover(self.history.len())
     }
 }

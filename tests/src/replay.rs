@@ -2,9 +2,9 @@
 //! that lose the newest facts. So a failure can be made shorter, and written down as a trace.
 
 use fanlight_core::codec;
-use fanlight_core::{Broker, Config, Effect, Input, Time};
+use fanlight_core::{Broker, Config, ConnId, Effect, Input, Time};
 
-use crate::invariants::{Moment, all, see};
+use crate::invariants::{Invariants, Moment};
 use crate::shrink::{caught, kind, shorter};
 use crate::simulation::{event, fact};
 
@@ -21,42 +21,76 @@ pub enum Happened {
     },
 }
 
-/// Lets it happen again, with everything durable and told at once; which invariant does not hold,
-/// if one does not.
-pub fn replay(config: &Config, what: &[Happened]) -> Result<(), String> {
-    let mut broker = Broker::new(config.clone(), Time::ZERO);
-    let (mut history, mut invariants): (Vec<Vec<u8>>, _) = (Vec::new(), all());
-    let mut now = Time::ZERO;
-    for happened in what {
-        let input = match happened {
-            Happened::Input(at, input) => {
-                now = now.max(*at);
-                input
+/// A broker to which it happens again.
+struct Again {
+    broker: Broker,
+    history: Vec<Vec<u8>>,
+    invariants: Invariants,
+    /// What was told to whom, after how many facts. It is heard as late as can be, since a crash may
+    /// take the facts before it away.
+    told: Vec<(ConnId, Vec<u8>, usize)>,
+}
+
+impl Again {
+    /// Everybody hears what lies behind no more than these facts.
+    fn hear(&mut self, durable: usize) -> Result<(), String> {
+        for (conn, frame, needs) in std::mem::take(&mut self.told) {
+            if needs <= durable {
+                let moment = Moment::Told { conn, event: &event(&frame)?, needs, durable };
+                self.invariants.see(&moment)?;
             }
-            Happened::Restart { lost } => {
-                history.truncate(history.len().saturating_sub(*lost));
-                broker = Broker::new(config.clone(), now);
-                for frame in &history {
-                    broker.try_restore(fact(frame)?).map_err(|violation| violation.to_string())?;
-                }
-                let moment = Moment::Recovered {
-                    durable: history.len(),
-                    history: &history,
-                    broker: &broker,
-                };
-                see(&mut invariants, &moment)?;
-                continue;
-            }
-        };
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, config: &Config, now: Time, lost: usize) -> Result<(), String> {
+        self.history.truncate(self.history.len().saturating_sub(lost));
+        self.hear(self.history.len())?;
+        self.broker = Broker::new(config.clone(), now);
+        for frame in &self.history {
+            let restored = self.broker.try_restore(fact(frame)?);
+            restored.map_err(|violation| violation.to_string())?;
+        }
+        let durable = self.history.len();
+        let moment = Moment::Recovered { durable, history: &self.history, broker: &self.broker };
+        self.invariants.see(&moment)
+    }
+
+    fn input(&mut self, now: Time, input: &Input<'static>) -> Result<(), String> {
+        self.invariants.see(&Moment::At(now))?;
         match input {
             Input::Request(conn, request) => {
-                see(&mut invariants, &Moment::Asked(*conn, request))?;
+                self.invariants.see(&Moment::Asked(*conn, request))?;
             }
-            Input::Closed(conn) => see(&mut invariants, &Moment::Gone(*conn))?,
+            Input::Closed(conn) => {
+                self.told.retain(|(to, ..)| to != conn);
+                self.invariants.see(&Moment::Gone(*conn))?;
+            }
             Input::Open(..) | Input::Tick => {}
         }
+        for (to, frame) in self.apply(now, input) {
+            match to {
+                None => {
+                    self.invariants.see(&Moment::Fact(&fact(&frame)?))?;
+                    self.history.push(frame);
+                }
+                Some(conn) => {
+                    self.invariants.see(&Moment::Decided(conn, &event(&frame)?))?;
+                    self.told.push((conn, frame, self.history.len()));
+                }
+            }
+        }
+        if let Input::Closed(conn) = input {
+            self.told.retain(|(to, ..)| to != conn);
+        }
+        self.invariants.see(&Moment::Looked(&self.broker))?;
+        self.broker.check().map_err(|violation| violation.to_string())
+    }
+
+    /// Facts, and events with whom they are told to, as frames.
+    fn apply(&mut self, now: Time, input: &Input<'static>) -> Vec<(Option<ConnId>, Vec<u8>)> {
         let mut effects = Vec::new();
-        broker.apply(now, input.clone(), &mut |effect: Effect<'_>| {
+        self.broker.apply(now, input.clone(), &mut |effect: Effect<'_>| {
             let mut frame = Vec::new();
             match &effect {
                 Effect::Fact(fact) => {
@@ -70,25 +104,29 @@ pub fn replay(config: &Config, what: &[Happened]) -> Result<(), String> {
                 Effect::Close(..) => {}
             }
         });
-        for (to, frame) in &effects {
-            match to {
-                None => {
-                    see(&mut invariants, &Moment::Fact(&fact(frame)?))?;
-                    history.push(frame.clone());
-                }
-                Some(conn) => see(&mut invariants, &Moment::Decided(*conn, &event(frame)?))?,
-            }
-        }
-        for (to, frame) in &effects {
-            let Some(conn) = *to else { continue };
-            let (needs, durable) = (history.len(), history.len());
-            let moment = Moment::Told { conn, event: &event(frame)?, needs, durable };
-            see(&mut invariants, &moment)?;
-        }
-        see(&mut invariants, &Moment::Looked(&broker))?;
-        broker.check().map_err(|violation| violation.to_string())?;
+        effects
     }
-    Ok(())
+}
+
+/// Lets it happen again; which invariant does not hold, if one does not.
+pub fn replay(config: &Config, what: &[Happened]) -> Result<(), String> {
+    let mut again = Again {
+        broker: Broker::new(config.clone(), Time::ZERO),
+        history: Vec::new(),
+        invariants: Invariants::default(),
+        told: Vec::new(),
+    };
+    let mut now = Time::ZERO;
+    for happened in what {
+        match happened {
+            Happened::Input(at, input) => {
+                now = now.max(*at);
+                again.input(now, input)?;
+            }
+            Happened::Restart { lost } => again.restart(config, now, *lost)?,
+        }
+    }
+    again.hear(again.history.len())
 }
 
 /// The shortest way to the same failure, if replaying finds it at all.

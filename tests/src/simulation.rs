@@ -2,27 +2,29 @@
 //! connections that break, all from one seed.
 
 use fanlight_core::codec::{self, Frame};
-use fanlight_core::{
-    Config, ConnId, Destination, Event, ExchangeKind, Fact, Input, Op, PROTOCOL, QueuePolicy,
-    Session, Span, Time,
-};
+use fanlight_core::{Config, ConnId, Event, Fact, Input, Op, PROTOCOL, Session, Span, Time};
 
 use crate::dice::Dice;
 use crate::digest::Digest;
-use crate::invariants::{Invariant, Moment, all, draining, see};
+use crate::invariants::{Invariants, Moment, draining};
 use crate::replay::Happened;
 
 mod actor;
+mod cast;
 mod copier;
 mod disk;
 mod node;
 mod publisher;
+mod queues;
+mod streams;
+mod teller;
 
 pub use copier::GROUP as COPYING;
 
 pub use node::Planted;
 
 use actor::{Actor, Role};
+use cast::Cast;
 use node::{Node, Outcome};
 
 /// Steps with faults, and steps at most until everything has to be drained.
@@ -31,22 +33,6 @@ const DRAIN_STEPS: usize = 20_000;
 
 /// What is due in days, such as the end of an idle producer, does not come within a run.
 const LEAP_MAX: Span = Span::from_secs(10);
-
-const ROLES: [Role; 13] = [
-    Role::Admin,
-    Role::Producer,
-    Role::Producer,
-    Role::Worker("jobs"),
-    Role::Worker("jobs"),
-    Role::Worker("copy"),
-    Role::Reader,
-    Role::Reader,
-    Role::Reader,
-    Role::Numbered,
-    Role::Copier("copier-1"),
-    Role::Copier("copier-2"),
-    Role::Worker("copies"),
-];
 
 /// What a run did, for those who ask whether it did anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -88,11 +74,13 @@ struct World<'h> {
     now: Time,
     node: Node,
     actors: Vec<Actor>,
+    declared: Vec<Op<'static>>,
+    rests: bool,
     last_conn: u64,
     bodies: u64,
     /// The frames of the facts that are, as far as anybody knows.
     history: Vec<Vec<u8>>,
-    invariants: Vec<Box<dyn Invariant>>,
+    invariants: Invariants,
     summary: Summary,
     calm: bool,
     happened: Option<&'h mut Vec<Happened>>,
@@ -100,15 +88,18 @@ struct World<'h> {
 
 impl<'h> World<'h> {
     fn new(seed: u64, planted: Planted) -> World<'h> {
+        let Cast { roles, declared, rests } = Cast::of(seed);
         World {
             dice: Dice::new(seed),
             now: Time::ZERO,
             node: Node::new(config(seed), planted),
-            actors: ROLES.into_iter().map(Actor::new).collect(),
+            actors: roles.into_iter().map(Actor::new).collect(),
+            declared,
+            rests,
             last_conn: 0,
             bodies: 0,
             history: Vec::new(),
-            invariants: all(),
+            invariants: Invariants::default(),
             summary: Summary::default(),
             calm: false,
             happened: None,
@@ -122,7 +113,9 @@ impl<'h> World<'h> {
         self.calm = true;
         for _ in 0..DRAIN_STEPS {
             self.step()?;
-            if draining::left(self.node.broker()).is_none() && self.dice.percent(20) {
+            let is_done =
+                !self.invariants.is_redriving() && draining::left(self.node.broker()).is_none();
+            if is_done && self.dice.percent(20) {
                 break;
             }
         }
@@ -131,11 +124,12 @@ impl<'h> World<'h> {
         self.summary.published = self.bodies;
         self.summary.facts = self.history.len() as u64;
         let World { invariants, node, .. } = self;
-        see(invariants, &Moment::Drained(node.broker()))
+        invariants.see(&Moment::Drained(node.broker()))
     }
 
     fn step(&mut self) -> Result<(), String> {
         self.advance();
+        self.invariants.see(&Moment::At(self.now))?;
         let faults: &[u32] = if self.calm { &[0, 0, 0] } else { &[6, 10, 10] };
         let [crash, hang_up, checkpoint] = [faults[0], faults[1], faults[2]];
         match self.dice.weighted(&[crash, hang_up, checkpoint, 100, 300, 600]) {
@@ -153,15 +147,17 @@ impl<'h> World<'h> {
             _ => self.act()?,
         }
         let World { invariants, node, .. } = self;
-        see(invariants, &Moment::Looked(node.broker()))?;
+        invariants.see(&Moment::Looked(node.broker()))?;
         node.broker().check().map_err(|violation| violation.to_string())
     }
 
     fn advance(&mut self) {
         let due = self.node.broker().deadline().map(|(at, _)| at);
-        self.now = match self.dice.weighted(&[60, 30, 10]) {
+        let rest = if self.rests { 10 } else { 0 };
+        self.now = match self.dice.weighted(&[600, 300, 100, rest]) {
             0 => self.now,
             1 => self.now + Span::from_millis(self.dice.between(1, 20)),
+            3 => self.now + Span::from_millis(self.dice.between(100, 20_000)),
             _ => due.map_or(self.now, |due| due.max(self.now)).min(self.now + LEAP_MAX),
         };
     }
@@ -171,7 +167,7 @@ impl<'h> World<'h> {
         let Some(conn) = self.actors[index].conn else { return self.connect(index) };
         let World { actors, dice, bodies, calm, .. } = self;
         let Some(request) = actors[index].next(dice, bodies, *calm) else { return Ok(()) };
-        see(&mut self.invariants, &Moment::Asked(conn, &request))?;
+        self.invariants.see(&Moment::Asked(conn, &request))?;
         self.apply(Input::Request(conn, request))
     }
 
@@ -179,7 +175,7 @@ impl<'h> World<'h> {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
         let actor = &mut self.actors[index];
-        let script = if actor.role == Role::Admin { declarations() } else { Vec::new() };
+        let script = if actor.role == Role::Admin { self.declared.clone() } else { Vec::new() };
         actor.connected(conn, script);
         let client = format!("{:?}", actor.role).into();
         self.apply(Input::Open(conn, Session { protocol: PROTOCOL, client }))
@@ -189,7 +185,7 @@ impl<'h> World<'h> {
         let index = self.dice.below(self.actors.len() as u64) as usize;
         let Some(conn) = self.actors[index].conn.take() else { return Ok(()) };
         self.node.forget(conn);
-        see(&mut self.invariants, &Moment::Gone(conn))?;
+        self.invariants.see(&Moment::Gone(conn))?;
         self.apply(Input::Closed(conn))?;
         self.node.forget(conn);
         Ok(())
@@ -202,11 +198,11 @@ impl<'h> World<'h> {
         for outcome in self.node.apply(self.now, input) {
             match outcome {
                 Outcome::Fact(frame) => {
-                    see(&mut self.invariants, &Moment::Fact(&fact(&frame)?))?;
+                    self.invariants.see(&Moment::Fact(&fact(&frame)?))?;
                     self.history.push(frame);
                 }
                 Outcome::Decided(conn, frame) => {
-                    see(&mut self.invariants, &Moment::Decided(conn, &event(&frame)?))?;
+                    self.invariants.see(&Moment::Decided(conn, &event(&frame)?))?;
                 }
                 Outcome::Closed(conn) => return Err(format!("{conn} was closed by the broker")),
             }
@@ -224,7 +220,7 @@ impl<'h> World<'h> {
             self.summary.digest.add(&told.frame);
             let (conn, needs, durable) = (told.conn, told.needs, told.durable);
             let moment = Moment::Told { conn, event: &event, needs, durable };
-            see(&mut self.invariants, &moment)?;
+            self.invariants.see(&moment)?;
             actor.hear(&event, &mut self.dice, &mut self.bodies);
         }
         Ok(())
@@ -244,7 +240,7 @@ impl<'h> World<'h> {
             happened.push(Happened::Restart { lost: written.saturating_sub(self.history.len()) });
         }
         let World { invariants, history, node, .. } = self;
-        see(invariants, &Moment::Recovered { durable, history, broker: node.broker() })
+        invariants.see(&Moment::Recovered { durable, history, broker: node.broker() })
     }
 }
 
@@ -260,38 +256,4 @@ pub(crate) fn event(frame: &[u8]) -> Result<Event<'_>, String> {
         Ok(Frame::Event(event)) => Ok(event),
         other => Err(format!("an event's frame reads as {other:?}")),
     }
-}
-
-/// What everybody needs, the last first.
-fn declarations() -> Vec<Op<'static>> {
-    let jobs = QueuePolicy {
-        visibility: Span::from_millis(100),
-        deliveries_max: Some(3),
-        dead_letter: Some("dead".into()),
-        retry_delay: Span::from_millis(5),
-        ..QueuePolicy::default()
-    };
-    let copy = QueuePolicy { visibility: Span::from_millis(100), ..QueuePolicy::default() };
-    let bind = |to| Op::Bind {
-        exchange: "all".into(),
-        to,
-        pattern: "".into(),
-        headers: Default::default(),
-    };
-    let copies = QueuePolicy { visibility: Span::from_millis(100), ..QueuePolicy::default() };
-    vec![
-        bind(Destination::Topic("events".into())),
-        bind(Destination::Queue("copy".into())),
-        bind(Destination::Queue("jobs".into())),
-        Op::DeclareExchange {
-            name: "all".into(),
-            kind: ExchangeKind::Fanout,
-            policy: Default::default(),
-        },
-        Op::CreateTopic { name: "events".into(), partitions: 3, policy: Default::default() },
-        Op::DeclareQueue { name: "copies".into(), policy: copies },
-        Op::DeclareQueue { name: "copy".into(), policy: copy },
-        Op::DeclareQueue { name: "jobs".into(), policy: jobs },
-        Op::DeclareQueue { name: "dead".into(), policy: QueuePolicy::default() },
-    ]
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fanlight_core::{ConnId, Op, Span, Tag};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 use crate::answers::answer;
 
 #[derive(Clone, Default)]
@@ -18,7 +18,7 @@ impl Invariant for Answers {
         "every request is answered once"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => {
                 let waits = match &request.op {

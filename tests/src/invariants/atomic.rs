@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fanlight_core::{Fact, Stored};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Atomic {
@@ -18,7 +18,9 @@ impl Atomic {
         };
         let mut bodies = BTreeSet::new();
         for Stored { records, .. } in batches.iter() {
-            bodies.extend(records.iter().map(|record| record.body.to_vec()));
+            // A tombstone has no body that would tell it from another.
+            let named = records.iter().filter(|record| !record.body.is_empty());
+            bodies.extend(named.map(|record| record.body.to_vec()));
         }
         if let Some(twice) = self.stored.intersection(&bodies).next() {
             return Err(format!("{:?} is in two facts", String::from_utf8_lossy(twice)));
@@ -33,7 +35,7 @@ impl Invariant for Atomic {
         "a publish lies in all of its logs or in none"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Fact(fact) => self.fact(fact),
             Moment::Recovered { history, .. } => {

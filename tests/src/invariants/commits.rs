@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fanlight_core::{ConnId, Event, Fact, GroupId, Op, ProducerId, StoredCommit, Tag};
+use fanlight_core::{ConnId, Event, Fact, GroupId, MemberId, Op, ProducerId, StoredCommit, Tag};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Commits {
     /// By group, topic and partition.
     committed: BTreeMap<(u32, u32, u32), u64>,
-    /// Partitions whose reader moved back since the last commit.
-    sought: BTreeSet<u32>,
+    /// Partitions in which a member moved since its last commit.
+    sought: BTreeSet<(MemberId, u32, u32)>,
+    /// Who asks, if it is to commit.
+    by: Option<MemberId>,
     asked: BTreeMap<(ConnId, Tag), Vec<(u32, u64)>>,
     answered: BTreeSet<(u32, u64)>,
     pending: Pending,
@@ -54,7 +56,8 @@ impl Commits {
     fn committed(&mut self, group: GroupId, offsets: &[StoredCommit<'_>]) -> Result<(), String> {
         for StoredCommit { topic, partition, offset, .. } in offsets {
             let before = self.committed.insert((group.0, topic.0, *partition), offset.0);
-            let back = self.sought.remove(partition);
+            let by = self.by;
+            let back = by.is_some_and(|by| self.sought.remove(&(by, topic.0, *partition)));
             if before.is_some_and(|before| offset.0 < before && !back) {
                 return Err(format!(
                     "{group} had committed {before:?} of {topic}/{partition}, and commits {offset}"
@@ -94,13 +97,16 @@ impl Invariant for Commits {
         "committed offsets never regress"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, books: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => {
-                if let Op::Seek { partition, .. } = &request.op {
-                    self.sought.insert(*partition);
+                self.by = None;
+                if let Op::Seek { member, topic, partition, .. } = &request.op {
+                    let topic = books.policies.topic_named(topic);
+                    self.sought.extend(topic.map(|topic| (*member, topic.0, *partition)));
                 }
-                if let Op::Commit { offsets, .. } = &request.op {
+                if let Op::Commit { member, offsets, .. } = &request.op {
+                    self.by = Some(*member);
                     let offsets = offsets.iter().map(|o| (o.partition, o.offset.0)).collect();
                     self.asked.insert((*conn, request.tag), offsets);
                 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fanlight_core::{Append, ConnId, Event, Fact, Op, Place, Stored, Tag};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 /// A queue, or all partitions of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ impl Invariant for Confirms {
         "no confirmed message is lost"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => {
                 if let Op::Publish { records, .. } = &request.op {
@@ -40,10 +40,19 @@ impl Invariant for Confirms {
                     self.asked.insert((*conn, request.tag), bodies);
                 }
             }
-            Moment::Told { conn, event: Event::Published { tag, appends, .. }, .. } => {
+            Moment::Told {
+                conn, event: Event::Published { tag, appends, duplicates, .. }, ..
+            } => {
                 let bodies = self.asked.get(&(*conn, *tag)).ok_or("a confirm without a publish")?;
                 for append in appends.iter() {
-                    let confirmed = bodies.iter().map(|body| (home(append), body.clone()));
+                    // What the queue had been given before was not stored again.
+                    let is_new = |index| {
+                        !duplicates
+                            .iter()
+                            .any(|d| d.index == index && append.place == Place::Queue(d.queue))
+                    };
+                    let new = bodies.iter().zip(0..).filter(|(_, index)| is_new(*index));
+                    let confirmed = new.map(|(body, _)| (home(append), body.clone()));
                     self.confirmed.extend(confirmed);
                 }
             }

@@ -3,15 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use fanlight_core::{Event, Op, Place};
+use fanlight_core::{Event, Op};
 
-use super::ledger::Ledger;
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Deliveries {
     asked: BTreeSet<Vec<u8>>,
-    ledger: Ledger,
 }
 
 impl Deliveries {
@@ -26,11 +24,11 @@ impl Deliveries {
         Ok(())
     }
 
-    fn event(&self, event: &Event<'_>) -> Result<(), String> {
+    fn event(&self, event: &Event<'_>, books: &Books) -> Result<(), String> {
         if let Event::Delivered { deliveries, .. } | Event::Received { deliveries, .. } = event {
             for delivery in deliveries.iter() {
-                let place = Place::Queue(delivery.lease.queue);
-                let lies = self.ledger.body(place, delivery.lease.offset);
+                let lies = books.ledger.message(delivery.lease.queue, delivery.lease.offset);
+                let lies = lies.map(|message| message.body.as_slice());
                 self.handed_out(delivery.record.record().body, lies)?;
             }
         }
@@ -43,7 +41,7 @@ impl Invariant for Deliveries {
         "no delivery without its publish"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, books: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(_, request) => {
                 if let Op::Publish { records, .. } = &request.op {
@@ -51,18 +49,13 @@ impl Invariant for Deliveries {
                 }
                 Ok(())
             }
-            Moment::Fact(fact) => self.ledger.learn(fact),
-            Moment::Decided(_, event) => self.event(event),
+            Moment::Decided(_, event) => self.event(event, books),
             Moment::Told { event: Event::Polled { batches, .. }, .. } => {
                 let mut bodies = batches.iter().flat_map(|fetched| fetched.records.iter());
                 match bodies.find(|record| !self.asked.contains(record.body)) {
                     Some(record) => Err(format!("{record:?} was read, and never published")),
                     None => Ok(()),
                 }
-            }
-            Moment::Recovered { history, .. } => {
-                self.ledger = Ledger::of(history)?;
-                Ok(())
             }
             _ => Ok(()),
         }

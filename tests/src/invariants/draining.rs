@@ -2,7 +2,7 @@
 
 use fanlight_core::{Broker, GroupPartitionView};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 use crate::simulation::COPYING;
 
 #[derive(Clone)]
@@ -11,9 +11,10 @@ pub(super) struct Draining;
 /// What is left to do, if anything is: dead letters may stay.
 pub(crate) fn left(broker: &Broker) -> Option<String> {
     let overview = broker.overview();
-    let queues = overview.queues.iter().filter(|queue| queue.name != "dead");
+    let parts = overview.work_groups.iter().flat_map(|group| &group.parts);
+    let queues = overview.queues.iter().chain(parts).filter(|queue| queue.name != "dead");
     for queue in queues {
-        if queue.ready + queue.leased + queue.delayed > 0 {
+        if queue.ready + queue.leased + queue.delayed + queue.blocked > 0 {
             let (ready, leased, delayed) = (queue.ready, queue.leased, queue.delayed);
             let name = &queue.name;
             return Some(format!("{name}: {ready} ready, {leased} leased, {delayed} delayed"));
@@ -26,7 +27,7 @@ pub(crate) fn left(broker: &Broker) -> Option<String> {
     let past = |name, at: &GroupPartitionView| name == COPYING && at.position == Some(at.end);
     let mut behind = groups.filter(|(name, at)| at.lag > 0 && !past(*name, at));
     let behind = behind.next().map(|(_, partition)| partition);
-    behind.map(|partition| format!("partition {} lags by {}", partition.partition, partition.lag))
+    behind.map(|at| format!("{}/{} lags by {}: {at:?}", at.topic, at.partition, at.lag))
 }
 
 impl Invariant for Draining {
@@ -34,7 +35,7 @@ impl Invariant for Draining {
         "with faults off everything drains"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Drained(broker) => left(broker).map_or(Ok(()), Err),
             _ => Ok(()),

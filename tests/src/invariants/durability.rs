@@ -1,6 +1,6 @@
 //! No event is told before every fact that came before it is durable.
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone)]
 pub(super) struct Durability;
@@ -10,7 +10,7 @@ impl Invariant for Durability {
         "no event before its facts are durable"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Told { conn, event, needs, durable } if needs > durable => Err(format!(
                 "{conn} was told {event:?}: {needs} facts come before it, {durable} are durable"

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fanlight_core::{Assignor, ConnId, Event, Generation, MemberId, Op, Tag};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 /// Of which group, and which partition of which topic.
 type Partition = (String, String, u32);
@@ -57,7 +57,7 @@ impl Invariant for Handover {
         "what moves is given up first"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => match &request.op {
                 Op::Join { group, assignor: Assignor::CooperativeSticky, .. } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fanlight_core::{ConnId, Event, Fact, LeaseId, Offset, Op, QueueId, Tag};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Leases {
@@ -55,7 +55,7 @@ impl Invariant for Leases {
         "one holder of a message at a time"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => {
                 if let Op::Release { leases } = &request.op {

@@ -1,16 +1,14 @@
 //! Offsets are dense and only rise, over crashes too: what a client was told of a log's offsets
-//! stays true.
+//! stays true. (That each batch is appended where its log ends, the books see to.)
 
 use std::collections::BTreeMap;
 
 use fanlight_core::{Event, Fetched};
 
-use super::ledger::Ledger;
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 #[derive(Clone, Default)]
 pub(super) struct Offsets {
-    ledger: Ledger,
     /// What readers were told lies at each offset of a partition.
     read: BTreeMap<(String, u32, u64), Vec<u8>>,
 }
@@ -37,15 +35,10 @@ impl Invariant for Offsets {
         "offsets are dense and only rise"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
-            Moment::Fact(fact) => self.ledger.learn(fact),
             Moment::Told { event: Event::Polled { batches, .. }, .. } => {
                 batches.iter().try_for_each(|fetched| self.fetched(fetched))
-            }
-            Moment::Recovered { history, .. } => {
-                self.ledger = Ledger::of(history)?;
-                Ok(())
             }
             _ => Ok(()),
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fanlight_core::{Broker, Fact, Offset, Place, ProducerId, TopicId};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 use crate::simulation::COPYING;
 
 #[derive(Clone, Default)]
@@ -74,7 +74,7 @@ impl Invariant for Once {
         "what is read is copied once"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Fact(fact) => self.learn(fact),
             Moment::Looked(broker) | Moment::Drained(broker) => self.look(broker),

@@ -7,7 +7,7 @@ use fanlight_core::{
     ConnId, Event, Fact, Generation, GroupId, MemberId, Op, StoredCommit, Tag, TopicId,
 };
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 /// Of which group, and which partition of which topic.
 type Partition = (String, String, u32);
@@ -61,7 +61,7 @@ impl Invariant for Readers {
         "a partition has one reader at a time"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         self.0.see(moment)
     }
 }
@@ -103,7 +103,7 @@ impl Invariant for Owners {
         "only the owner commits"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         // What was told wrongly is for the other invariant to say.
         drop(self.told.see(moment));
         match moment {

@@ -3,7 +3,7 @@
 
 use fanlight_core::{Broker, Config, codec};
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 use crate::run::{first_difference, snapshot};
 
 #[derive(Clone, Default)]
@@ -42,7 +42,7 @@ impl Invariant for Recovery {
         "recovery gives the live durable state"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, _: &Books) -> Result<(), String> {
         match moment {
             Moment::Fact(fact) => {
                 let mut frame = Vec::new();

@@ -8,7 +8,7 @@ use fanlight_core::{
     TopicId,
 };
 
-use super::{Invariant, Moment};
+use super::{Books, Invariant, Moment};
 
 /// What transactions wrote, by the facts alone.
 #[derive(Clone, Default)]
@@ -40,13 +40,17 @@ impl Written {
         self.open.get(&producer).into_iter().flatten()
     }
 
-    fn is_committed(&self, place: Place, offset: Offset) -> bool {
+    pub(super) fn is_aborted(&self, place: Place, offset: Offset) -> bool {
+        self.aborted.contains(&(place, offset))
+    }
+
+    pub(super) fn is_committed(&self, place: Place, offset: Offset) -> bool {
         let written = (place, offset);
         !self.aborted.contains(&written) && !self.open.values().any(|open| open.contains(&written))
     }
 
     /// Whether a transaction is open that wrote before this.
-    fn is_stable(&self, place: Place, offset: Offset) -> bool {
+    pub(super) fn is_stable(&self, place: Place, offset: Offset) -> bool {
         let before = (place, Offset(0))..(place, offset);
         !self.open.values().any(|open| open.range(before.clone()).next().is_some())
     }
@@ -54,7 +58,6 @@ impl Written {
 
 #[derive(Clone, Default)]
 pub(super) struct Transactions {
-    written: Written,
     topics: BTreeMap<String, TopicId>,
     /// Polls of those who read only what is committed.
     polls: BTreeSet<(ConnId, Tag)>,
@@ -66,30 +69,31 @@ impl Transactions {
         self.topics = topics.map(|topic| (topic.name, topic.id)).collect();
     }
 
-    fn read(&self, fetched: &Fetched<'_>) -> Result<(), String> {
+    fn read(&self, books: &Books, fetched: &Fetched<'_>) -> Result<(), String> {
         let topic = self.topics.get(fetched.topic.as_ref()).ok_or("a topic that is not there")?;
         let place = Place::Partition(*topic, fetched.partition);
+        let written = books.ledger.written();
         for index in 0..fetched.records.count() {
             let offset = fetched.offset(index);
-            if !self.written.is_committed(place, offset) || !self.written.is_stable(place, offset) {
+            if !written.is_committed(place, offset) || !written.is_stable(place, offset) {
                 return Err(format!("{place}@{offset} is read, and not committed"));
             }
         }
         Ok(())
     }
 
-    fn decided(&mut self, conn: ConnId, event: &Event<'_>) -> Result<(), String> {
+    fn decided(&mut self, books: &Books, conn: ConnId, event: &Event<'_>) -> Result<(), String> {
         if let Event::Delivered { deliveries, .. } | Event::Received { deliveries, .. } = event {
             for delivery in deliveries.iter() {
                 let (queue, offset) = (delivery.lease.queue, delivery.lease.offset);
-                if !self.written.is_committed(Place::Queue(queue), offset) {
+                if !books.ledger.is_committed(queue, offset) {
                     return Err(format!("{queue}@{offset} is handed out, and not committed"));
                 }
             }
         } else if let Event::Polled { tag, batches } = event
             && self.polls.remove(&(conn, *tag))
         {
-            return batches.iter().try_for_each(|fetched| self.read(fetched));
+            return batches.iter().try_for_each(|fetched| self.read(books, fetched));
         }
         Ok(())
     }
@@ -100,7 +104,7 @@ impl Invariant for Transactions {
         "what is not committed is handed out to nobody"
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+    fn see(&mut self, moment: &Moment<'_>, books: &Books) -> Result<(), String> {
         match moment {
             Moment::Asked(conn, request) => {
                 if let Op::Poll { budget, .. } = &request.op
@@ -109,12 +113,9 @@ impl Invariant for Transactions {
                     self.polls.insert((*conn, request.tag));
                 }
             }
-            Moment::Fact(fact) => self.written.learn(fact),
-            Moment::Decided(conn, event) => return self.decided(*conn, event),
+            Moment::Decided(conn, event) => return self.decided(books, *conn, event),
             Moment::Looked(broker) => self.look(broker),
-            Moment::Recovered { history, broker, .. } => {
-                self.written = Written::default();
-                super::facts(history).for_each(|fact| self.written.learn(&fact));
+            Moment::Recovered { broker, .. } => {
                 self.polls.clear();
                 self.look(broker);
             }

@@ -3,28 +3,47 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Assignor, Batch, Budget, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Pick,
-    Position, Request, Span, Start, Tag, Target,
+    Assignor, Budget, CommitOffset, ConnId, Event, LeaseId, MemberId, Offset, Op, Pick, Position,
+    RedriveId, Request, Span, Start, Tag,
 };
 
 use super::copier::Copier;
 use super::publisher::Publisher;
+use super::teller::Teller;
+use super::{cast, queues, streams};
 use crate::client::Client;
 use crate::dice::Dice;
 
 /// What a client is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    Producer,
-    /// Of this queue.
+    Producer(Goods),
+    /// Of this queue or work group.
     Worker(&'static str),
-    Reader,
+    /// Of these topics.
+    Reader(&'static [&'static str]),
     /// Publishes with numbers, and again what was not answered.
     Numbered,
     /// Copies what is committed, in transactions of this name.
     Copier(&'static str),
+    /// Writes into topics and queues in transactions of this name.
+    Teller(&'static str),
+    /// Drives back what died, by jobs.
+    Redriver,
+    /// Deletes the oldest records.
+    Deleter,
     /// Declares what the others need, and drives back what died.
     Admin,
+}
+
+/// What a producer publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goods {
+    Everyday,
+    /// Messages with options.
+    Parcels,
+    /// Records with keys.
+    Records,
 }
 
 /// A client, connected or not.
@@ -38,11 +57,23 @@ pub(super) struct Actor {
     script: Vec<Op<'static>>,
     publisher: Publisher,
     copier: Copier,
+    teller: Teller,
+    /// The job it started last.
+    job: Option<RedriveId>,
 }
 
 impl Actor {
     pub(super) fn new(role: Role) -> Actor {
-        let name = if let Role::Copier(name) = role { name } else { "" };
+        let name = match role {
+            Role::Copier(name) | Role::Teller(name) => name,
+            Role::Producer(_)
+            | Role::Worker(_)
+            | Role::Reader(_)
+            | Role::Numbered
+            | Role::Redriver
+            | Role::Deleter
+            | Role::Admin => "",
+        };
         Actor {
             role,
             conn: None,
@@ -52,6 +83,8 @@ impl Actor {
             script: Vec::new(),
             publisher: Publisher::default(),
             copier: Copier::new(name),
+            teller: Teller::new(name),
+            job: None,
         }
     }
 
@@ -63,6 +96,7 @@ impl Actor {
         self.script = script;
         self.publisher.connected();
         self.copier.connected();
+        self.teller.connected();
     }
 
     /// It is told something.
@@ -70,7 +104,16 @@ impl Actor {
         match self.role {
             Role::Numbered => return self.publisher.hear(event),
             Role::Copier(_) => return self.copier.hear(event, dice, bodies),
-            Role::Producer | Role::Worker(_) | Role::Reader | Role::Admin => {}
+            Role::Teller(_) => return self.teller.hear(event),
+            Role::Producer(_)
+            | Role::Worker(_)
+            | Role::Reader(_)
+            | Role::Redriver
+            | Role::Deleter
+            | Role::Admin => {}
+        }
+        if let Event::RedriveStarted { redrive, .. } = event {
+            self.job = Some(*redrive);
         }
         self.client.hear(event);
         if crate::answers::answer(event).map(|(tag, _)| tag) == self.waits {
@@ -93,12 +136,18 @@ impl Actor {
                     let pick = Pick::Oldest { messages_max: dice.between(1, 4) as u32 };
                     Op::Redrive { queue: "dead".into(), pick, to: None }
                 }
-                Role::Producer if calm => return None,
-                Role::Producer => publish(dice, bodies),
+                Role::Producer(_) | Role::Redriver | Role::Deleter if calm => return None,
+                Role::Producer(Goods::Everyday) => cast::publish(dice, bodies),
+                Role::Producer(Goods::Parcels) => queues::publish(dice, bodies),
+                Role::Producer(Goods::Records) => streams::publish(dice, bodies),
+                Role::Redriver | Role::Deleter if dice.percent(70) => return None,
+                Role::Redriver => queues::redrive(dice, self.job),
+                Role::Deleter => streams::delete(dice),
                 Role::Worker(queue) => self.work(queue, dice, calm)?,
-                Role::Reader => self.read(dice, calm)?,
+                Role::Reader(topics) => self.read(topics, dice, calm)?,
                 Role::Numbered => self.publisher.next(Tag(self.tag + 1), dice, bodies, calm)?,
                 Role::Copier(_) => self.copier.next(Tag(self.tag + 1), dice, calm)?,
+                Role::Teller(_) => self.teller.next(Tag(self.tag + 1), dice, bodies, calm)?,
             },
         };
         self.tag += 1;
@@ -106,7 +155,7 @@ impl Actor {
         if let Op::Poll { member, .. } = &op {
             self.client.polls(tag, *member);
         }
-        let own = matches!(self.role, Role::Numbered | Role::Copier(_));
+        let own = matches!(self.role, Role::Numbered | Role::Copier(_) | Role::Teller(_));
         if !own && matches!(op, Op::Poll { .. } | Op::Receive { .. } | Op::Join { .. }) {
             self.waits = Some(tag);
         }
@@ -157,14 +206,19 @@ impl Actor {
         })
     }
 
-    fn read(&mut self, dice: &mut Dice, calm: bool) -> Option<Op<'static>> {
+    fn read(
+        &mut self,
+        topics: &'static [&'static str],
+        dice: &mut Dice,
+        calm: bool,
+    ) -> Option<Op<'static>> {
         if self.waits.is_some() {
             return None;
         }
         let Some((member, reader)) = self.client.members.iter().next() else {
             return Some(Op::Join {
                 group: "billing".into(),
-                topics: vec!["events".into()].into(),
+                topics: topics.iter().copied().map(Cow::from).collect(),
                 assignor: *dice.pick(&[Assignor::Range, Assignor::CooperativeSticky]),
                 start: Start::Earliest,
                 session_timeout: Some(Span::from_millis(500)),
@@ -191,7 +245,7 @@ impl Actor {
             return Some(Op::Commit { member, generation, offsets: offsets.into() });
         }
         if what == 2 {
-            let (topic, partition) = (Cow::from("events"), dice.below(3) as u32);
+            let (topic, partition) = (Cow::from(*dice.pick(topics)), dice.below(3) as u32);
             let back = Position::At(Offset(dice.below(5)));
             let to = *dice.pick(&[Position::Earliest, back]);
             return Some(Op::Seek { member, topic, partition, to });
@@ -203,21 +257,4 @@ impl Actor {
         let (records_max, wait) = (dice.between(1, 10) as u32, Span::from_millis(20));
         Some(Op::Poll { member, budget: Budget::waiting(records_max, wait) })
     }
-}
-
-fn publish(dice: &mut Dice, bodies: &mut u64) -> Op<'static> {
-    let mut batch = Batch::new();
-    for _ in 0..dice.between(1, 4) {
-        *bodies += 1;
-        let key = [b'a' + dice.below(8) as u8];
-        let key = dice.percent(70).then_some(&key[..]);
-        batch.push(key, [], None, format!("m{bodies}").as_bytes()).expect("it is well formed");
-    }
-    let to = match dice.below(3) {
-        0 => Target::Queue { name: "jobs".into() },
-        1 => Target::Exchange { name: "all".into(), routing_key: "".into() },
-        _ => Target::Topic { name: "events".into(), partition: None },
-    };
-    let records = batch.finish().expect("there is a record");
-    Op::publish(to, dice.percent(90), records)
 }
