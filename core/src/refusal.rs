@@ -121,8 +121,12 @@ codes! {
     BrokerFull = 402,
     /// There are as many of these as there may be.
     TooMany = 403,
+    /// The user takes more than its quota gives; try again a little later.
+    QuotaExceeded = 480,
     /// The server is going down; try again with the next one.
     ShuttingDown = 500,
+    /// Who asks is not permitted to (AMQP's `access-refused`).
+    AccessRefused = 600,
 }
 
 impl Code {
@@ -135,7 +139,11 @@ impl Code {
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
-            Code::DeduplicationFull | Code::QueueFull | Code::BrokerFull | Code::ShuttingDown
+            Code::DeduplicationFull
+                | Code::QueueFull
+                | Code::BrokerFull
+                | Code::QuotaExceeded
+                | Code::ShuttingDown
         )
     }
 

@@ -1,5 +1,6 @@
 //! `fanlight`: the server and its command line.
 
+mod access;
 mod cli;
 mod serve;
 mod settings;

@@ -9,6 +9,8 @@
 mod assets;
 mod clock;
 mod connection;
+mod gate;
+mod guard;
 mod http;
 mod journal;
 mod mailbox;
@@ -16,6 +18,7 @@ mod memory;
 mod metrics;
 mod outbox;
 mod recovery;
+mod reload;
 mod shard;
 mod sockets;
 mod storage;
@@ -33,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::settings::Settings;
 use connection::Reception;
+use gate::Gate;
 use http::{Health, Site};
 use journal::{Ending, Journal, SnapshotDue};
 use metrics::Metrics;
@@ -87,6 +91,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
 async fn serve(settings: Settings) -> Result<(), Error> {
     let listener = listen(&settings.listen).await?;
     let address = listener.local_addr().map_err(|error| Error(format!("no address: {error}")))?;
+    let metrics = Arc::new(Metrics::default());
+    let gate = Arc::new(Gate::new(&settings, metrics.clone()).map_err(Error)?);
+    guarded(&settings, &gate, address)?;
     let mut storage = open(&settings)?;
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let limits = settings.limits.clone();
@@ -94,12 +101,12 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let restored = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
         .map_err(|error| Error(error.to_string()))?;
 
-    let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let (shard, mut failed) = start(&settings, storage, restored, &limits, &metrics);
     let (alive, mut goodbyes) = mpsc::channel(1);
     let site = Site {
         reception: Reception::new(shard.clone(), &settings, metrics.clone()),
+        gate: gate.clone(),
         shard: shard.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
@@ -109,7 +116,8 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let (stop, stopped) = oneshot::channel::<()>();
     let sockets = Sockets::new(site.router(), &settings, metrics);
     let server = tokio::spawn(sockets.take(listener, stopped));
-    announce(&settings, address);
+    announce(&settings, &gate, address);
+    let reloading = reload::begin(gate, shard.clone())?;
 
     let signal = tokio::select! {
         signal = signal() => signal?,
@@ -132,6 +140,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     };
     let Ok(Ok(Ending::Stopped)) = result else { return Err(because(result)) };
     drop(shard);
+    reloading.abort();
     server.abort();
     let _ = tokio::time::timeout(GOODBYES_MAX, goodbyes.recv()).await;
     Ok(())
@@ -225,7 +234,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 /// Says that it is ready: one line, which scripts wait for.
-fn announce(settings: &Settings, address: SocketAddr) {
+fn announce(settings: &Settings, gate: &Gate, address: SocketAddr) {
     let kept = match &settings.data {
         Some(dir) => format!("data in {}, sync {}", dir.display(), settings.sync.name()),
         None => "everything in memory: --data DIR keeps it".to_owned(),
@@ -234,9 +243,34 @@ fn announce(settings: &Settings, address: SocketAddr) {
     // Whoever started it may not read what it says.
     let _ = writeln!(stdout, "listening on http://{address} (clients: ws://{address}/ws; {kept})");
     let _ = stdout.flush();
-    if !address.ip().is_loopback() {
-        tracing::warn!("whoever reaches {address} can read and change everything in this broker");
+    if address.ip().is_loopback() {
+        return;
     }
+    if !gate.is_guarded() {
+        tracing::warn!("whoever reaches {address} can read and change everything in this broker");
+    } else if settings.tls_cert.is_none() {
+        tracing::warn!(
+            "passwords, tokens and messages come to {address} as they are, readable to whoever is \
+             on the way: --tls-cert and --tls-key, or a proxy that speaks TLS, are for that"
+        );
+    }
+}
+
+/// Whether it may listen there: beyond loopback there have to be users, or somebody has to have said
+/// in so many words that there need be none.
+fn guarded(settings: &Settings, gate: &Gate, address: SocketAddr) -> Result<(), Error> {
+    if address.ip().is_loopback() || gate.is_guarded() || settings.insecure_no_auth {
+        return Ok(());
+    }
+    let file = match &settings.data {
+        Some(dir) => format!("--data {}", dir.display()),
+        None => "--users FILE".to_owned(),
+    };
+    Err(Error(format!(
+        "{address} can be reached from other machines, and there are no users: whoever reaches it \
+         could read and change everything. Make the first user with `fanlight users add NAME \
+         --admin {file}`, listen on 127.0.0.1, or say --insecure-no-auth"
+    )))
 }
 
 /// Waits to be told to stop, and says by what.

@@ -10,7 +10,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Offset, Place, QueueId, Tag, TopicId};
+use crate::id::{ConnId, ConsumerId, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId};
 use crate::limits::GROUPS_PER_PAGE_MAX;
 use crate::log::Log;
 use crate::queue::Queue;
@@ -116,6 +116,27 @@ impl Broker {
                 .collect(),
             work_groups: self.work_groups.iter().map(|g| self.work_group_view(g)).collect(),
         }
+    }
+
+    /// The names of all queues, in order; for whoever drives the broker.
+    pub fn queue_names(&self) -> impl Iterator<Item = &str> {
+        self.queue_names.keys().map(String::as_str)
+    }
+
+    /// Whether there is a queue with this name; for whoever drives the broker.
+    pub fn has_queue(&self, name: &str) -> bool {
+        self.queue_names.contains_key(name)
+    }
+
+    /// The transactional name of a producer that has one; for whoever drives the broker.
+    pub fn producer_name(&self, id: ProducerId) -> Option<&str> {
+        self.producers.get(&id)?.name.as_deref()
+    }
+
+    /// The queue out of which a job redrives; for whoever drives the broker.
+    pub fn redrive_queue(&self, id: RedriveId) -> Option<&str> {
+        let job = self.redrives.get(&id)?;
+        Some(self.queue_name(job.task.queue))
     }
 
     fn queue_with_consumers(&self, id: QueueId) -> QueueView {

@@ -48,7 +48,7 @@ struct Progress {
 /// A job that is not done.
 #[derive(Clone, Debug)]
 pub(super) struct Redrive {
-    task: Task,
+    pub(super) task: Task,
     /// As the facts have it; what was only looked at since is looked at again after a restart.
     kept: Progress,
     now: Progress,

@@ -15,15 +15,17 @@ mod parse;
 mod publish;
 mod queues;
 mod topics;
+mod users;
 mod watch;
 
 use std::future::Future;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use fanlight_server::client::{Client, ServerAddress};
+use fanlight_server::client::{Access, Client, Credentials, ServerAddress};
 
 use self::failure::Failure;
 use self::output::Output;
@@ -65,6 +67,50 @@ struct Global {
     )]
     server: ServerAddress,
 
+    /// Who you are; with a password
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "FANLIGHT_USER",
+        value_name = "NAME",
+        requires = "password"
+    )]
+    user: Option<String>,
+
+    /// The user's password; better in the environment, where other users of this machine do not see
+    /// it
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "FANLIGHT_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
+    password: Option<String>,
+
+    /// A token that proves who you are; better in the environment, as above
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "FANLIGHT_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    token: Option<String>,
+
+    /// File of certificates (PEM) to trust where TLS is spoken; without it those of this machine
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "FANLIGHT_CA",
+        value_name = "FILE"
+    )]
+    ca: Option<PathBuf>,
+
     /// Print JSON, for programs to read
     #[arg(long, global = true, help_heading = "Options of every command")]
     json: bool,
@@ -75,6 +121,8 @@ enum Command {
     /// Run the server
     #[command(after_help = "Example:\n  fanlight serve --data ./fanlight-data")]
     Serve(Given),
+    /// Make, list, change and remove users, in the file that a server reads
+    Users(users::Options),
     /// Print what a server would be told, and from where: flags, environment, file or default
     #[command(after_help = "Example:\n  fanlight config --config fanlight.toml --changed")]
     Config(config::Options),
@@ -99,23 +147,39 @@ enum Command {
     Bench(bench::Options),
 }
 
+impl Global {
+    /// A token that is named wins over a user.
+    fn access(&self) -> Access {
+        let credentials = match (&self.token, &self.user, &self.password) {
+            (Some(token), _, _) => Credentials::Token(token.clone()),
+            (None, Some(user), Some(password)) => {
+                Credentials::Password { user: user.clone(), password: password.clone() }
+            }
+            (None, _, _) => Credentials::None,
+        };
+        Access { credentials, ca: self.ca.clone() }
+    }
+}
+
 /// What a command works with: the server it asks, and where its answer goes.
 struct Session {
     server: ServerAddress,
+    access: Access,
     out: Output,
 }
 
 impl Session {
     /// Connects; `command` is what the connection is called in the broker's views.
     async fn connect(&self, command: &str) -> Result<Client, Failure> {
-        Ok(Client::connect(&self.server, &format!("fanlight {command}")).await?)
+        Ok(Client::connect_as(&self.server, &format!("fanlight {command}"), &self.access).await?)
     }
 }
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
-    let mut session = Session { server: global.server, out: Output::new(global.json) };
+    let access = global.access();
+    let mut session = Session { server: global.server, access, out: Output::new(global.json) };
     let result = run(command, &mut session);
     let flushed = session.out.flush();
     match result.and(flushed) {
@@ -134,6 +198,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
             let settings = settings::load(&given).map_err(Failure::usage)?.settings;
             serve::run(settings).map_err(|error| Failure::failed(error.to_string()))
         }
+        Command::Users(options) => users::run(options, session),
         Command::Config(options) => config::run(&options, session),
         Command::Publish(options) => block_on(publish::run(options, session)),
         Command::Consume(options) => block_on(consume::run(options, session)),

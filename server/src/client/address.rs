@@ -9,9 +9,11 @@ const HOST_DEFAULT: &str = "127.0.0.1";
 const PATH_DEFAULT: &str = "/ws";
 
 /// A server's address: `ws://host:port/path`, `http://host:port`, `host:port`, `host` or `:port`.
-/// What is left out is `127.0.0.1`, 7420 and `/ws`; behind a scheme the port left out is 80.
+/// What is left out is `127.0.0.1`, 7420 and `/ws`; behind a scheme the port left out is 80. With
+/// `wss` or `https` TLS is spoken, and the port left out is 443.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
+    tls: bool,
     host: String,
     port: u16,
     path: String,
@@ -22,11 +24,17 @@ impl ServerAddress {
     pub fn socket(&self) -> (&str, u16) {
         (self.host.trim_start_matches('[').trim_end_matches(']'), self.port)
     }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
 }
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}:{}{}", self.host, self.port, self.path)
+        let scheme = if self.tls { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.path)
     }
 }
 
@@ -50,13 +58,11 @@ impl FromStr for ServerAddress {
             BadAddress(format!("{why}; write it as ws://{HOST_DEFAULT}:{PORT_DEFAULT}/ws"))
         };
         let text = text.trim();
-        let (rest, port_default) = match text.split_once("://") {
-            Some(("ws" | "http", rest)) => (rest, 80),
-            Some(("wss" | "https", _)) => {
-                return Err(bad("TLS is not spoken by the server itself"));
-            }
+        let (tls, rest, port_default) = match text.split_once("://") {
+            Some(("ws" | "http", rest)) => (false, rest, 80),
+            Some(("wss" | "https", rest)) => (true, rest, 443),
             Some((scheme, _)) => return Err(bad(&format!("{scheme}:// is not spoken here"))),
-            None => (text, PORT_DEFAULT),
+            None => (false, text, PORT_DEFAULT),
         };
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
@@ -75,10 +81,14 @@ impl FromStr for ServerAddress {
         if host.contains(':') && !bracketed {
             return Err(bad("an IPv6 address stands in brackets, as in [::1]:7420"));
         }
-        if host.contains(|c: char| c.is_whitespace() || "@?#".contains(c)) || text.is_empty() {
+        if host.contains('@') {
+            return Err(bad("a user and a password are given by --user and --password, not here"));
+        }
+        if host.contains(|c: char| c.is_whitespace() || "?#".contains(c)) || text.is_empty() {
             return Err(bad(&format!("{text:?} is not a server's address")));
         }
         Ok(ServerAddress {
+            tls,
             host: if host.is_empty() { HOST_DEFAULT } else { host }.to_owned(),
             port,
             path: if path.is_empty() || path == "/" { PATH_DEFAULT } else { path }.to_owned(),
@@ -107,6 +117,8 @@ mod tests {
             assert_eq!(reads(text), "ws://127.0.0.1:7420/ws", "{text}");
         }
         assert_eq!(reads("http://broker.example/fan/ws"), "ws://broker.example:80/fan/ws");
+        assert_eq!(reads("https://broker.example"), "wss://broker.example:443/ws");
+        assert_eq!(reads("wss://broker.example:7420"), "wss://broker.example:7420/ws");
         assert_eq!(reads("[::1]:9000"), "ws://[::1]:9000/ws");
         let six: ServerAddress = "[::1]".parse().expect("an address");
         assert_eq!(six.socket(), ("::1", 7420));
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told_what_would_be_one() {
-        for text in ["", "host:port", "host:99999", "wss://h", "amqp://h", "::1:7420", "a b"] {
+        for text in ["", "host:port", "host:99999", "a:b@h", "amqp://h", "::1:7420", "a b"] {
             let error = text.parse::<ServerAddress>().expect_err(text).to_string();
             assert!(error.ends_with("write it as ws://127.0.0.1:7420/ws"), "{text}: {error}");
         }

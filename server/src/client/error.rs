@@ -25,6 +25,20 @@ pub enum ClientError {
         /// What it answered.
         why: String,
     },
+    /// The server did not let this client in.
+    Denied {
+        /// Which.
+        address: ServerAddress,
+        /// What it said.
+        why: String,
+    },
+    /// No trusted connection could be made.
+    Untrusted {
+        /// To where.
+        address: ServerAddress,
+        /// Why.
+        why: String,
+    },
     /// The connection ended.
     Closed {
         /// To where.
@@ -57,6 +71,8 @@ impl ClientError {
             ClientError::Refused(refusal) => Some(refusal.code),
             ClientError::Unreachable { .. }
             | ClientError::NotFanlight { .. }
+            | ClientError::Denied { .. }
+            | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
             | ClientError::Garbled(_)
             | ClientError::Unexpected { .. } => None,
@@ -87,6 +103,16 @@ impl fmt::Display for ClientError {
                 "what answers at {address} is not a fanlight server: {why}; name another address \
                  with --server or FANLIGHT_SERVER"
             ),
+            ClientError::Denied { address, why } => write!(
+                f,
+                "the server at {address} does not let you in: {why} (--token or FANLIGHT_TOKEN; \
+                 --user and --password, or FANLIGHT_USER and FANLIGHT_PASSWORD)"
+            ),
+            ClientError::Untrusted { address, why } => write!(
+                f,
+                "the server at {address} cannot be trusted: {why}; name the certificate of whoever \
+                 signed its own with --ca or FANLIGHT_CA"
+            ),
             ClientError::Closed { address, why: None } => {
                 write!(f, "the server at {address} closed the connection")
             }
@@ -112,6 +138,8 @@ impl std::error::Error for ClientError {
             ClientError::Unreachable { source, .. } => Some(source),
             ClientError::Garbled(why) => Some(why),
             ClientError::NotFanlight { .. }
+            | ClientError::Denied { .. }
+            | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
             | ClientError::Refused(_)
             | ClientError::Unexpected { .. } => None,

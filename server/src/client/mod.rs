@@ -6,8 +6,10 @@
 //! rather than filling memory. There is no reconnecting: leases and members end with their
 //! connection, so whoever owns one has to know.
 
+mod access;
 mod address;
 mod error;
+mod tls;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,8 +20,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
 use fanlight_core::codec::{self, Frame};
@@ -28,6 +34,7 @@ use fanlight_core::{
     View,
 };
 
+pub use access::{Access, Credentials};
 pub use address::{BadAddress, PORT_DEFAULT, ServerAddress};
 pub use error::ClientError;
 
@@ -38,9 +45,16 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// The largest message taken from a server: a read of one whole batch, and more.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
+/// TCP, or TLS over it.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+type BoxedStream = Box<dyn Duplex>;
+
 /// A connection to a server.
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<BoxedStream>,
     address: ServerAddress,
     conn: ConnId,
     epoch: Epoch,
@@ -103,8 +117,17 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
 }
 
 impl Client {
-    /// Connects, and says that this client is called `name`.
+    /// Connects where everybody may, and says that this client is called `name`.
     pub async fn connect(address: &ServerAddress, name: &str) -> Result<Client, ClientError> {
+        Client::connect_as(address, name, &Access::default()).await
+    }
+
+    /// Connects, proves who it is, and says that this client is called `name`.
+    pub async fn connect_as(
+        address: &ServerAddress,
+        name: &str,
+        access: &Access,
+    ) -> Result<Client, ClientError> {
         let unreachable = |source| ClientError::Unreachable { address: address.clone(), source };
         let late = |_| unreachable(io::ErrorKind::TimedOut.into());
         let tcp = tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(address.socket()))
@@ -112,15 +135,23 @@ impl Client {
             .map_err(late)?
             .map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
+        let stream: BoxedStream = if address.is_tls() {
+            let secured = tls::connect(address, access.ca.as_deref(), tcp);
+            tokio::time::timeout(CONNECT_WAIT, secured).await.map_err(late)??
+        } else {
+            Box::new(tcp)
+        };
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let url = address.to_string();
-        let shake = tokio_tungstenite::client_async_with_config(url, tcp, Some(config));
+        let not_ours = |error: tungstenite::Error| refused_by(address, error);
+        let mut request = address.to_string().into_client_request().map_err(not_ours)?;
+        if let Some(value) = access.authorization() {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let shake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
         let (socket, _) =
-            tokio::time::timeout(CONNECT_WAIT, shake).await.map_err(late)?.map_err(|error| {
-                ClientError::NotFanlight { address: address.clone(), why: error.to_string() }
-            })?;
+            tokio::time::timeout(CONNECT_WAIT, shake).await.map_err(late)?.map_err(not_ours)?;
         let mut client = Client {
             socket,
             address: address.clone(),
@@ -350,6 +381,22 @@ impl Client {
 
     fn ended(&self, why: &str) -> ClientError {
         self.closed(Some(why.to_owned()))
+    }
+}
+
+/// What it means that no WebSocket came of it.
+fn refused_by(address: &ServerAddress, error: tungstenite::Error) -> ClientError {
+    let address = address.clone();
+    let tungstenite::Error::Http(response) = &error else {
+        return ClientError::NotFanlight { address, why: error.to_string() };
+    };
+    let told = [401, 403, 429, 503].contains(&response.status().as_u16());
+    let text = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    match text.trim() {
+        said if told && !said.is_empty() && !said.starts_with('<') => {
+            ClientError::Denied { address, why: said.to_owned() }
+        }
+        _ => ClientError::NotFanlight { address, why: error.to_string() },
     }
 }
 

@@ -13,11 +13,15 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::gate::Guest;
 use super::mailbox::{Closing, Mailbox, Outgoing};
 use super::metrics::Metrics;
 use super::shard::Message;
+use crate::access::Account;
 use crate::settings::Settings;
 
+/// Seconds for which a connection is not listened to at once, so that it is heard to live.
+const PAUSE_MAX: f64 = 1.0;
 /// How long a closing handshake may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
@@ -81,23 +85,30 @@ impl Reception {
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve(self, socket: WebSocket) {
+    pub(crate) async fn serve(self, socket: WebSocket, guest: Guest) {
         self.metrics.connections.add(1);
         self.metrics.connections_accepted.add(1);
         let conn = ConnId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(self.outgoing_bytes_max));
-        let arrived = Message::Arrived { conn, mailbox: mailbox.clone() };
+        let account = guest.account.clone();
+        let arrived = Message::Arrived { conn, mailbox: mailbox.clone(), guest };
         if self.shard.send(arrived).await.is_ok() {
-            self.talk(conn, mailbox, socket).await;
+            self.talk(conn, mailbox, socket, &account).await;
         }
         self.metrics.connections.subtract(1);
     }
 
-    async fn talk(&self, conn: ConnId, mailbox: Arc<Mailbox>, socket: WebSocket) {
+    async fn talk(
+        &self,
+        conn: ConnId,
+        mailbox: Arc<Mailbox>,
+        socket: WebSocket,
+        account: &Account,
+    ) {
         let (sink, mut stream) = socket.split();
         let mut writer =
             tokio::spawn(write(sink, mailbox.clone(), self.pace.ping_every, self.metrics.clone()));
-        let ended = self.listen(conn, &mailbox, &mut stream, &mut writer).await;
+        let ended = self.listen(conn, &mailbox, &mut stream, &mut writer, account).await;
         // Whoever is not sent this has been told to go by the shard itself, or by its end.
         let _ = self.shard.send(Message::Gone { conn }).await;
         match ended {
@@ -134,6 +145,7 @@ impl Reception {
         mailbox: &Mailbox,
         stream: &mut SplitStream<WebSocket>,
         writer: &mut JoinHandle<()>,
+        account: &Account,
     ) -> Ended {
         let session_until = tokio::time::Instant::now() + self.pace.session_wait;
         loop {
@@ -144,6 +156,12 @@ impl Reception {
             };
             let next = async {
                 mailbox.drained().await;
+                // Who publishes more than it may is slowed down by not being listened to; told it
+                // was by the refusal.
+                let owes = account.owes(Instant::now()).min(PAUSE_MAX);
+                if owes > 0.0 {
+                    tokio::time::sleep(Duration::from_secs_f64(owes)).await;
+                }
                 stream.next().await
             };
             let heard = tokio::select! {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{State, WebSocketUpgrade};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::assets::{self, Asset};
 use super::connection::Reception;
+use super::gate::{Gate, Guest, PROTOCOL_NAME};
 use super::metrics::Metrics;
 use super::shard::Message;
-use super::sockets::Place;
+use super::sockets::{Peer, Place};
 
 /// How long a scrape waits for the shard.
 const OVERVIEW_WAIT: Duration = Duration::from_secs(5);
@@ -54,6 +55,8 @@ impl Health {
 pub(crate) struct Site {
     /// Takes connections.
     pub(crate) reception: Reception,
+    /// Knows who may come in.
+    pub(crate) gate: Arc<Gate>,
     /// Knows the state.
     pub(crate) shard: mpsc::Sender<Message>,
     /// Knows the numbers.
@@ -81,22 +84,57 @@ impl Site {
 async fn websocket(
     State(site): State<Site>,
     Extension(place): Extension<Place>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    let guest = match site.gate.admit(&headers, peer).await {
+        Ok(guest) => guest,
+        Err(denied) => return denied.into_response(),
+    };
+    let Some(connected) = guest.account.connect() else {
+        return too_many(&guest);
+    };
     upgrade
+        .protocols([PROTOCOL_NAME])
         .max_message_size(site.message_bytes_max)
         .max_frame_size(site.message_bytes_max)
         .on_upgrade(async move |socket| {
-            site.reception.serve(socket).await;
-            drop((site.alive, place));
+            site.reception.serve(socket, guest).await;
+            drop((site.alive, place, connected));
         })
+}
+
+/// The user has as many connections as it may.
+fn too_many(guest: &Guest) -> Response {
+    let (user, peer) = (&guest.account.name, guest.peer);
+    if let Some(unwritten) = guest.account.audit(Instant::now()) {
+        tracing::warn!(target: "audit", user, %peer, op = "connect", missing = "quota", unwritten,
+            "audit: refused");
+    }
+    let what = format!("the user {user} has as many connections as it may\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], what).into_response()
 }
 
 async fn healthz(State(site): State<Site>) -> Response {
     site.health.answer().into_response()
 }
 
-async fn metrics(State(site): State<Site>) -> Response {
+async fn metrics(
+    State(site): State<Site>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match site.gate.admit(&headers, peer).await {
+        Ok(guest) if guest.account.monitors() => {}
+        Ok(guest) => {
+            let user = &guest.account.name;
+            let what =
+                format!("the user {user} may not see metrics: that takes the tag monitoring\n");
+            return (StatusCode::FORBIDDEN, what).into_response();
+        }
+        Err(denied) => return denied.into_response(),
+    }
     let (reply, overview) = oneshot::channel();
     let asked = async {
         site.shard.send(Message::Overview { reply }).await.ok()?;

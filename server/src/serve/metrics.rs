@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Number,
     pub(crate) connections_accepted: Number,
     pub(crate) sockets_refused: Number,
+    pub(crate) logins_failed: Number,
     pub(crate) frames_received: Number,
     pub(crate) frames_refused: Number,
     pub(crate) received_bytes: Number,
@@ -119,6 +120,11 @@ impl Metrics {
                 "sockets_refused_total",
                 "Sockets closed because as many as may be were open.",
                 &self.sockets_refused,
+            ),
+            (
+                "logins_failed_total",
+                "Requests whose user, password or token was missing or not valid.",
+                &self.logins_failed,
             ),
             ("frames_received_total", "Frames received from clients.", &self.frames_received),
             (

@@ -8,10 +8,12 @@ use fanlight_core::{
     Activity, CloseReason, ConnId, Effect, Event, Fact, PROTOCOL, Refusal, Sink, Tag, Time, codec,
 };
 
+use super::guard::visible;
 use super::journal::{Parcel, Turn};
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
 use super::storage::{Entry, Kind};
+use crate::access::Account;
 
 /// A watcher that has more to read than this part of what may wait is not shown what happens
 /// meanwhile, and is told so.
@@ -30,6 +32,8 @@ struct Client {
     opened: bool,
     /// Activities it was not shown since the last it was.
     activities_dropped: u64,
+    /// Who it is, where not everybody may see everything.
+    account: Option<Arc<Account>>,
 }
 
 /// Collects the effects of one turn.
@@ -43,6 +47,8 @@ pub(crate) struct Outbox {
     parcels_bytes: usize,
     /// Who has more to read than may wait, and how much may.
     overflown: Vec<(ConnId, usize)>,
+    /// Whether a queue came or went since that was asked for.
+    queues_changed: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -57,18 +63,25 @@ impl Outbox {
             parcels: Vec::new(),
             parcels_bytes: 0,
             overflown: Vec::new(),
+            queues_changed: false,
             metrics,
         }
     }
 
     /// A connection was accepted.
-    pub(crate) fn add(&mut self, conn: ConnId, mailbox: Arc<Mailbox>) {
+    pub(crate) fn add(
+        &mut self,
+        conn: ConnId,
+        mailbox: Arc<Mailbox>,
+        account: Option<Arc<Account>>,
+    ) {
         let client = Client {
             mailbox,
             frames: Vec::new(),
             concerned: false,
             opened: false,
             activities_dropped: 0,
+            account,
         };
         let before = self.clients.insert(conn, client);
         assert!(before.is_none(), "a connection's number is never given twice");
@@ -109,6 +122,16 @@ impl Outbox {
     /// Tells a connection that what it sent is refused.
     pub(crate) fn refuse(&mut self, conn: ConnId, refusal: Refusal<'_>) {
         self.tell(conn, &Event::Refused { tag: Tag(0), refusal });
+    }
+
+    /// Tells a connection that a request of it is refused.
+    pub(crate) fn refuse_request(&mut self, conn: ConnId, tag: Tag, refusal: Refusal<'_>) {
+        self.tell(conn, &Event::Refused { tag, refusal });
+    }
+
+    /// Whether a queue came or went since this was asked for the last time.
+    pub(crate) fn take_queues_changed(&mut self) -> bool {
+        std::mem::take(&mut self.queues_changed)
     }
 
     /// A connection that does not read what it is sent, and so has to be closed.
@@ -158,6 +181,9 @@ impl Outbox {
 
     fn keep(&mut self, fact: &Fact<'_>) {
         count_fact(&self.metrics, fact);
+        if let Fact::QueueMade { .. } | Fact::QueueDeleted { .. } = fact {
+            self.queues_changed = true;
+        }
         if self.keeps {
             codec::encode_fact(fact, &mut self.facts);
         }
@@ -184,7 +210,14 @@ impl Outbox {
                 codec::encode_event(&Event::Activity { at: *at, activity }, &mut client.frames);
             }
         }
-        codec::encode_event(event, &mut client.frames);
+        match (event, client.account.as_deref()) {
+            (Event::Inspected { tag, view }, Some(account)) => {
+                let seen = visible(view, account);
+                let view = seen.unwrap_or_else(|| view.clone());
+                codec::encode_event(&Event::Inspected { tag: *tag, view }, &mut client.frames);
+            }
+            _ => codec::encode_event(event, &mut client.frames),
+        }
         if !client.concerned {
             client.concerned = true;
             self.concerned.push(conn);

@@ -14,12 +14,15 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::clock::Clock;
+use super::gate::Guest;
+use super::guard::Guard;
 use super::journal::{Job, SnapshotDue};
 use super::mailbox::{Closing, Mailbox};
 use super::memory::Memory;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::storage::StorageError;
+use crate::access::Accounts;
 
 /// Messages taken at once; they wait in the channel otherwise, and so hold up who sends them.
 const TURN_MESSAGES_MAX: usize = 256;
@@ -37,7 +40,11 @@ pub(crate) enum Message {
         conn: ConnId,
         /// Where its events go.
         mailbox: Arc<Mailbox>,
+        /// Who it is.
+        guest: Guest,
     },
+    /// Users are others than before.
+    Users(Arc<Accounts>),
     /// A connection sent frames.
     Frames {
         /// Which one.
@@ -91,6 +98,7 @@ pub(crate) struct Shard {
     now: Time,
     payload_bytes_max: usize,
     outbox: Outbox,
+    guard: Guard,
     journal: SyncSender<Job>,
     snapshot_due: SnapshotDue,
     metrics: Arc<Metrics>,
@@ -117,6 +125,7 @@ impl Shard {
             clock,
             payload_bytes_max: payload_bytes_max(limits),
             outbox: Outbox::new(keeps, metrics.clone()),
+            guard: Guard::default(),
             journal,
             snapshot_due,
             metrics,
@@ -171,7 +180,12 @@ impl Shard {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Arrived { conn, mailbox } => self.outbox.add(conn, mailbox),
+            Message::Arrived { conn, mailbox, guest } => {
+                let account = (!guest.account.is_everybody()).then(|| guest.account.clone());
+                self.outbox.add(conn, mailbox, account);
+                self.guard.add(conn, guest);
+            }
+            Message::Users(accounts) => self.users(&accounts),
             Message::Frames { conn, bytes, permit } => {
                 self.frames(conn, &bytes);
                 drop(permit);
@@ -184,6 +198,7 @@ impl Shard {
                 }
             }
             Message::Gone { conn } => {
+                self.guard.remove(conn);
                 if self.outbox.remove(conn) {
                     self.apply(Input::Closed(conn));
                 }
@@ -196,8 +211,21 @@ impl Shard {
         }
     }
 
+    /// Closes the connections of those who are not who they were, or may not what they might.
+    fn users(&mut self, accounts: &Accounts) {
+        for conn in self.guard.outdated(accounts, &self.outbox.connections()) {
+            let reason = "the user was changed or removed; connect again".to_owned();
+            self.refuse(conn, Code::AccessRefused.because(reason.clone()));
+            self.close(conn, Closing { code: 1008, reason });
+            self.guard.remove(conn);
+        }
+    }
+
     fn apply(&mut self, input: Input<'_>) {
         self.broker.apply(self.now, input, &mut self.outbox);
+        if self.outbox.take_queues_changed() {
+            self.guard.queues_changed();
+        }
         while let Some((conn, closing)) = self.outbox.take_overflown() {
             self.close(conn, closing);
         }
@@ -211,6 +239,10 @@ impl Shard {
             self.metrics.frames_received.add(1);
             match codec::decode(&mut rest, self.payload_bytes_max) {
                 Ok(Frame::Request(mut request)) => {
+                    if let Err(refusal) = self.guard.permit(conn, &request.op, &self.broker) {
+                        self.outbox.refuse_request(conn, request.tag, refusal);
+                        continue;
+                    }
                     if let Op::Publish { records, .. } = &mut request.op {
                         share(records, bytes);
                     }

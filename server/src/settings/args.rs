@@ -41,6 +41,7 @@ fn heading(row: &Row) -> Option<&'static str> {
     match row.key.split_once('.')?.0 {
         LIMITS_SECTION => Some("Limits of the broker"),
         "connections" => Some("Connections"),
+        "auth" | "tls" => Some("Security"),
         _ => None,
     }
 }
@@ -75,5 +76,31 @@ impl Args for Given {
 
     fn augment_args_for_update(command: Command) -> Command {
         augment(command, TABLE.iter())
+    }
+}
+
+/// Where users are kept: the settings that say it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place(pub(crate) Given);
+
+impl FromArgMatches for Place {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Place, clap::Error> {
+        Ok(Place(given(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Place(given(matches));
+        Ok(())
+    }
+}
+
+impl Args for Place {
+    fn augment_args(command: Command) -> Command {
+        let rows = TABLE.iter().filter(|row| matches!(row.key.as_str(), "data" | "users"));
+        augment(command, rows).mut_args(|arg| arg.global(true))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Place::augment_args(command)
     }
 }

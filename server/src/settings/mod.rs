@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 use fanlight_core::codec::{FRAME_SLACK_BYTES, HEADER_BYTES};
 
-pub(crate) use args::Given;
+use crate::access::USERS_FILE;
+
+pub(crate) use args::{Given, Place};
 pub(crate) use table::{Settings, TABLE};
+pub(crate) use value::{bytes, shown_bytes};
 
 /// The variable that names the file.
 const CONFIG_ENV: &str = "FANLIGHT_CONFIG";
@@ -159,6 +162,12 @@ impl Settings {
     /// The largest frame that a client may send.
     pub(crate) fn frame_bytes_max(&self) -> usize {
         self.limits.batch_bytes_max as usize + FRAME_SLACK_BYTES + HEADER_BYTES
+    }
+
+    /// Where users are, if there are any.
+    pub(crate) fn users_file(&self) -> Option<PathBuf> {
+        let in_data = || self.data.as_ref().map(|dir| dir.join(USERS_FILE));
+        self.users.clone().or_else(in_data)
     }
 
     /// The largest WebSocket message that is taken.

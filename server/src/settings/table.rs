@@ -98,6 +98,32 @@ settings! {
     /// than twice the size of that snapshot
     "snapshot_bytes" "BYTES" true => snapshot_bytes: Bytes = Bytes(256 << 20);
 
+    /// File of users, made by `fanlight users`; unset: users.toml in the data directory, if it is
+    /// there. Without users nobody has to say who they are
+    "users" "FILE" false => users: Option<PathBuf> = None;
+    /// Listen on more than loopback although there are no users: whoever reaches the address can
+    /// then read and change everything
+    "insecure_no_auth" "" false => insecure_no_auth: bool = false;
+    /// Web pages that may connect beside the server's own, by their origin, as https://example.com;
+    /// `*`: all
+    "allow_origin" "LIST" false => allow_origin: Vec<String> = Vec::new();
+    /// Names that requests may ask for beside loopback's own, where the server listens on loopback:
+    /// for a proxy that hands its own name on; `*`: all
+    "allow_host" "LIST" false => allow_host: Vec<String> = Vec::new();
+
+    /// Certificate chain, in PEM: the server then speaks TLS, and nothing else
+    "tls.cert" "FILE" false => tls_cert: Option<PathBuf> = None;
+    /// Private key of the certificate, in PEM
+    "tls.key" "FILE" false => tls_key: Option<PathBuf> = None;
+
+    /// Passwords that are verified at the same time; each takes a core and 19 MiB for a moment
+    "auth.verifications_max" "COUNT" true => auth_verifications_max: u32 = 2;
+    /// Passwords that may wait to be verified, at most a quarter of them from one address; others are
+    /// told to come again
+    "auth.waiting_max" "COUNT" true => auth_waiting_max: u32 = 64;
+    /// How long a password that was verified is not verified again
+    "auth.cache_for" "TIME" true => auth_cache_for: Duration = Duration::from_secs(600);
+
     /// Open sockets, of any kind; more are closed as they come
     "connections.max" "COUNT" true => connections_max: u32 = 16_384;
     /// How long the TLS handshake, and the head of an HTTP request, may take

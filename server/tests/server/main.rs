@@ -8,5 +8,7 @@ mod crash;
 mod data;
 mod frames;
 mod http;
+mod permissions;
 mod process;
 mod start;
+mod users;

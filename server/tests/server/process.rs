@@ -47,9 +47,22 @@ fn prepare(command: &mut Command) {
 
 /// Runs the program with these arguments to its end; gives its status and both outputs.
 pub(crate) fn run(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    run_with("", args, variables)
+}
+
+/// The same with something on standard input.
+pub(crate) fn run_with(
+    input: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanlight"));
     prepare(&mut command);
-    let output = command.args(args).envs(variables.iter().copied()).output().expect("it runs");
+    command.stdin(Stdio::piped()).args(args).envs(variables.iter().copied());
+    let mut child = command.spawn().expect("it runs");
+    // A command that does not read is told nothing.
+    let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it is text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -58,6 +71,11 @@ impl Server {
     /// Starts one on a free port, and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Server {
         Server::spawn(command(args).args(["--listen", "127.0.0.1:0"]))
+    }
+
+    /// Starts one that is told where to listen.
+    pub(crate) fn start_anywhere(args: &[&str]) -> Server {
+        Server::spawn(&mut command(args))
     }
 
     /// Starts one that keeps its data in `dir`.
@@ -126,9 +144,32 @@ impl Server {
         Ended { status, stderr }
     }
 
+    /// Tells it to read again what may have changed.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(status.expect("there is a kill command").success());
+    }
+
     /// What it answers to a GET: status, headers and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
-        get(self.address, path).expect("it answers")
+        self.get_with(path, &[])
+    }
+
+    /// The head of what it answers to a GET, where what follows may not end; in lower case.
+    pub(crate) fn get_head(&self, path: &str, headers: &[(&str, &str)]) -> String {
+        let mut stream = ask(self.address, path, headers).expect("it listens");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("it answers") > 0 {
+            head.push(byte[0]);
+        }
+        String::from_utf8_lossy(&head).to_lowercase()
+    }
+
+    /// The same with more headers.
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
+        get(self.address, path, headers).expect("it answers")
     }
 }
 
@@ -185,10 +226,30 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String, Vec<u8>)> {
+fn ask(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut head = format!("GET {path} HTTP/1.1\r\n");
+    let has = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    if !has("host") {
+        head += &format!("Host: {address}\r\n");
+    }
+    if !has("connection") {
+        head += "Connection: close\r\n";
+    }
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    write!(stream, "{head}\r\n")?;
+    Ok(stream)
+}
+
+fn get(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> std::io::Result<(u16, String, Vec<u8>)> {
+    let mut stream = ask(address, path, headers)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let split = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("headers end");

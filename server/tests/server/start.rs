@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use crate::client::{Client, batch, to_queue};
 use crate::process::{Server, refused};
+use crate::users::Users;
 
 #[test]
 fn it_says_where_it_listens_and_what_it_keeps() {
@@ -94,4 +95,20 @@ async fn stopping_ends_the_attempts_under_way_as_a_closed_connection_does() {
         assert_eq!(stale, 0, "a lease of another life of the broker is stale");
         server.kill();
     }
+}
+
+#[test]
+fn beyond_loopback_it_listens_only_with_users_or_when_it_is_told_so_in_so_many_words() {
+    let ended = refused(&["--listen", "0.0.0.0:0"]);
+    ended.expect_sentence(&["fanlight users add NAME --admin", "--insecure-no-auth", "127.0.0.1"]);
+    let server = Server::start_anywhere(&["--listen", "0.0.0.0:0", "--insecure-no-auth"]);
+    assert_eq!(server.get("/healthz").0, 200);
+    let log = server.terminate().stderr;
+    assert!(log.contains("can read and change everything"), "{log}");
+    let users = Users::new();
+    let file = users.file();
+    let server = Server::start_anywhere(&["--listen", "0.0.0.0:0", "--users", &file]);
+    assert_eq!(server.get("/metrics").0, 401);
+    let log = server.terminate().stderr;
+    assert!(log.contains("--tls-cert"), "{log}");
 }

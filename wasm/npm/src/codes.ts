@@ -76,8 +76,12 @@ export const codes = {
     BrokerFull: 402,
     /** There are as many of these as there may be. */
     TooMany: 403,
+    /** The user takes more than its quota gives; try again a little later. */
+    QuotaExceeded: 480,
     /** The server is going down; try again with the next one. */
     ShuttingDown: 500,
+    /** Who asks is not permitted to (AMQP's `access-refused`). */
+    AccessRefused: 600,
     /** The broker or the connection was closed on this side. */
     Closed: 900,
     /** The broker met a fault of its own and cannot be used any more. */

@@ -24,7 +24,8 @@ export class RefusedError extends FanlightError {
     override name = "RefusedError";
     /** Whether the same request may succeed later without anyone changing it. */
     get transient(): boolean {
-        return ["QueueFull", "BrokerFull", "ShuttingDown"].includes(this.codeName);
+        return ["DeduplicationFull", "QueueFull", "BrokerFull", "QuotaExceeded", "ShuttingDown"]
+            .includes(this.codeName);
     }
 }
 

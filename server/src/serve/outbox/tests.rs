@@ -13,7 +13,7 @@ const NOW: Time = Time(1_000);
 fn outbox() -> (Outbox, Arc<Mailbox>) {
     let mut outbox = Outbox::new(true, Arc::default());
     let mailbox = Arc::new(Mailbox::new(QUEUED_BYTES_MAX));
-    outbox.add(CONN, mailbox.clone());
+    outbox.add(CONN, mailbox.clone(), None);
     (outbox, mailbox)
 }
 

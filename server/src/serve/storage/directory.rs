@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::StorageError;
+use crate::access::USERS_FILE;
 
 /// The format of a directory that this build writes, and the newest that it reads. In format 2
 /// snapshots may name batches in files of their own; everything of format 1 is in it.
@@ -84,7 +85,8 @@ fn names(path: &Path) -> Result<Vec<String>, StorageError> {
 fn format_of(dir: &Path) -> Result<Option<u32>, StorageError> {
     let path = dir.join(FORMAT_FILE);
     if !path.try_exists().map_err(StorageError::io("look for", &path))? {
-        let ours = [FORMAT_FILE_NEW, LOCK_FILE, LOST_AND_FOUND];
+        // Users may be made before the server is started for the first time.
+        let ours = [FORMAT_FILE_NEW, LOCK_FILE, LOST_AND_FOUND, USERS_FILE];
         let found = names(dir)?.into_iter().find(|name| !ours.contains(&name.as_str()));
         return match found {
             Some(found) => Err(StorageError::NotOurs { dir: dir.to_owned(), found }),

@@ -1,0 +1,83 @@
+//! What is read again while the server runs: users, when they change or when it is told to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Error;
+use super::gate::Gate;
+use super::shard::Message;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What tells one content of a file from another without reading it.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+/// What is read again.
+struct Reload {
+    gate: Arc<Gate>,
+    shard: mpsc::Sender<Message>,
+    users: Stamp,
+    hangup: Signal,
+}
+
+/// Begins to listen for SIGHUP, and to look at files where there are any.
+pub(crate) fn begin(
+    gate: Arc<Gate>,
+    shard: mpsc::Sender<Message>,
+) -> Result<JoinHandle<()>, Error> {
+    let hangup = signal(SignalKind::hangup())
+        .map_err(|error| Error(format!("cannot listen for signals: {error}")))?;
+    let users = gate.file().and_then(|file| stamp(file));
+    let mut reload = Reload { gate, shard, users, hangup };
+    Ok(tokio::spawn(async move {
+        loop {
+            let told = reload.next().await;
+            reload.users(told).await;
+        }
+    }))
+}
+
+impl Reload {
+    /// Waits for the next moment to look; says whether it was told to. A server without users only
+    /// listens, and is not woken up.
+    async fn next(&mut self) -> bool {
+        if !self.gate.is_guarded() {
+            self.hangup.recv().await;
+            return true;
+        }
+        tokio::select! {
+            _ = self.hangup.recv() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        }
+    }
+
+    async fn users(&mut self, told: bool) {
+        let Some(file) = self.gate.file() else { return };
+        let now = stamp(file);
+        if !told && now == self.users {
+            return;
+        }
+        self.users = now;
+        match self.gate.reload() {
+            Ok(None) => {}
+            Ok(Some(accounts)) => {
+                tracing::info!("read {}: {} users", file.display(), accounts.len());
+                // Without a shard there is nobody left to be closed.
+                let _ = self.shard.send(Message::Users(accounts)).await;
+            }
+            Err(error) => tracing::error!("{error}; the users stay as they were"),
+        }
+    }
+}
