@@ -16,12 +16,14 @@ mod journal;
 mod mailbox;
 mod memory;
 mod metrics;
+mod origin;
 mod outbox;
 mod recovery;
 mod reload;
 mod shard;
 mod sockets;
 mod storage;
+mod tls;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -40,10 +42,12 @@ use gate::Gate;
 use http::{Health, Site};
 use journal::{Ending, Journal, SnapshotDue};
 use metrics::Metrics;
+use origin::Doors;
 use recovery::Restored;
 use shard::{Message, Shard};
 use sockets::Sockets;
 use storage::{FileStorage, Storage, StorageError, VolatileStorage};
+use tls::Tls;
 
 /// Messages that wait for the shard.
 const INBOX_MESSAGES_MAX: usize = 1_024;
@@ -94,6 +98,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let gate = Arc::new(Gate::new(&settings, metrics.clone()).map_err(Error)?);
     guarded(&settings, &gate, address)?;
+    let tls = Tls::new(&settings).map_err(Error)?.map(Arc::new);
     let mut storage = open(&settings)?;
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let limits = settings.limits.clone();
@@ -107,6 +112,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let site = Site {
         reception: Reception::new(shard.clone(), &settings, metrics.clone()),
         gate: gate.clone(),
+        doors: Arc::new(Doors::new(&settings, address.ip())),
         shard: shard.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
@@ -114,10 +120,10 @@ async fn serve(settings: Settings) -> Result<(), Error> {
         alive,
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let sockets = Sockets::new(site.router(), &settings, metrics);
+    let sockets = Sockets::new(site.router(), tls.clone(), &settings, metrics);
     let server = tokio::spawn(sockets.take(listener, stopped));
     announce(&settings, &gate, address);
-    let reloading = reload::begin(gate, shard.clone())?;
+    let reloading = reload::begin(gate, tls, shard.clone())?;
 
     let signal = tokio::select! {
         signal = signal() => signal?,
@@ -241,7 +247,11 @@ fn announce(settings: &Settings, gate: &Gate, address: SocketAddr) {
     };
     let mut stdout = io::stdout();
     // Whoever started it may not read what it says.
-    let _ = writeln!(stdout, "listening on http://{address} (clients: ws://{address}/ws; {kept})");
+    let s = if settings.tls_cert.is_some() { "s" } else { "" };
+    let _ = writeln!(
+        stdout,
+        "listening on http{s}://{address} (clients: ws{s}://{address}/ws; {kept})"
+    );
     let _ = stdout.flush();
     if address.ip().is_loopback() {
         return;

@@ -199,6 +199,13 @@ impl Gate {
         }
     }
 
+    /// Somebody did not even get to say who it is.
+    pub(crate) fn turned_away(&self, reason: &str, peer: SocketAddr) {
+        if let Some(unwritten) = self.stranger.audit(Instant::now()) {
+            tracing::warn!(target: "audit", %peer, ?reason, unwritten, "audit: not let in");
+        }
+    }
+
     async fn verify(
         &self,
         accounts: &Accounts,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::{State, WebSocketUpgrade};
+use axum::extract::{Request, State, WebSocketUpgrade};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -16,6 +17,7 @@ use super::assets::{self, Asset};
 use super::connection::Reception;
 use super::gate::{Gate, Guest, PROTOCOL_NAME};
 use super::metrics::Metrics;
+use super::origin::Doors;
 use super::shard::Message;
 use super::sockets::{Peer, Place};
 
@@ -57,6 +59,8 @@ pub(crate) struct Site {
     pub(crate) reception: Reception,
     /// Knows who may come in.
     pub(crate) gate: Arc<Gate>,
+    /// Knows from which pages, and by which names.
+    pub(crate) doors: Arc<Doors>,
     /// Knows the state.
     pub(crate) shard: mpsc::Sender<Message>,
     /// Knows the numbers.
@@ -77,7 +81,24 @@ impl Site {
             .route("/healthz", get(healthz))
             .route("/metrics", get(metrics))
             .fallback(get(asset))
+            .layer(middleware::from_fn_with_state(self.clone(), by_its_name))
             .with_state(self)
+    }
+}
+
+/// Answers only who asks for the server by a name of its own.
+async fn by_its_name(
+    State(site): State<Site>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match site.doors.host(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(reason) => {
+            site.gate.turned_away(&reason, peer);
+            (StatusCode::MISDIRECTED_REQUEST, format!("{reason}\n")).into_response()
+        }
     }
 }
 
@@ -88,6 +109,10 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    if let Err(reason) = site.doors.origin(&headers) {
+        site.gate.turned_away(&reason, peer);
+        return (StatusCode::FORBIDDEN, format!("{reason}\n")).into_response();
+    }
     let guest = match site.gate.admit(&headers, peer).await {
         Ok(guest) => guest,
         Err(denied) => return denied.into_response(),

@@ -1,4 +1,5 @@
-//! What is read again while the server runs: users, when they change or when it is told to.
+//! What is read again while the server runs: users and certificates, when they change or when it is
+//! told to.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::gate::Gate;
 use super::shard::Message;
+use super::tls::Tls;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,42 +26,64 @@ fn stamp(path: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
 
+fn stamps(tls: &Tls) -> Vec<Stamp> {
+    tls.files().into_iter().map(stamp).collect()
+}
+
 /// What is read again.
 struct Reload {
     gate: Arc<Gate>,
     shard: mpsc::Sender<Message>,
     users: Stamp,
+    tls: Option<Arc<Tls>>,
+    certificates: Vec<Stamp>,
     hangup: Signal,
 }
 
 /// Begins to listen for SIGHUP, and to look at files where there are any.
 pub(crate) fn begin(
     gate: Arc<Gate>,
+    tls: Option<Arc<Tls>>,
     shard: mpsc::Sender<Message>,
 ) -> Result<JoinHandle<()>, Error> {
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Error(format!("cannot listen for signals: {error}")))?;
     let users = gate.file().and_then(|file| stamp(file));
-    let mut reload = Reload { gate, shard, users, hangup };
+    let certificates = tls.as_deref().map(stamps).unwrap_or_default();
+    let mut reload = Reload { gate, shard, users, tls, certificates, hangup };
     Ok(tokio::spawn(async move {
         loop {
             let told = reload.next().await;
             reload.users(told).await;
+            reload.certificates(told);
         }
     }))
 }
 
 impl Reload {
-    /// Waits for the next moment to look; says whether it was told to. A server without users only
+    /// Waits for the next moment to look; says whether it was told to. A server without either only
     /// listens, and is not woken up.
     async fn next(&mut self) -> bool {
-        if !self.gate.is_guarded() {
+        if !self.gate.is_guarded() && self.tls.is_none() {
             self.hangup.recv().await;
             return true;
         }
         tokio::select! {
             _ = self.hangup.recv() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
+        }
+    }
+
+    fn certificates(&mut self, told: bool) {
+        let Some(tls) = &self.tls else { return };
+        let now = stamps(tls);
+        if !told && now == self.certificates {
+            return;
+        }
+        self.certificates = now;
+        match tls.reload() {
+            Ok(()) => tracing::info!("read the certificate again: new connections see it"),
+            Err(error) => tracing::error!("{error}; the certificate stays as it was"),
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::metrics::Metrics;
+use super::tls::Tls;
 use crate::settings::Settings;
 
 /// How long to wait where the system gives no more sockets.
@@ -30,6 +31,10 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Type: text/plain\r\nContent-Length: 40\r\n\r\nthere are as many sockets as may be open";
 
+/// What who speaks HTTP is told where TLS is spoken: a method's name is no handshake.
+const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+    Content-Type: text/plain\r\nContent-Length: 47\r\n\r\nthis server speaks TLS: use https:// or wss://\n";
+
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
@@ -37,6 +42,7 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// What takes sockets.
 pub(crate) struct Sockets {
     router: Router,
+    tls: Option<Arc<Tls>>,
     open: Arc<Semaphore>,
     /// Those that are just being told that there is no place.
     refused: Arc<Semaphore>,
@@ -46,11 +52,16 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Sockets whose requests `router` answers.
-    pub(crate) fn new(router: Router, settings: &Settings, metrics: Arc<Metrics>) -> Sockets {
+    pub(crate) fn new(
+        router: Router,
+        tls: Option<Arc<Tls>>,
+        settings: &Settings,
+        metrics: Arc<Metrics>,
+    ) -> Sockets {
         let max = (settings.connections_max as usize).min(Semaphore::MAX_PERMITS);
         let open = Arc::new(Semaphore::new(max));
         let refused = Arc::new(Semaphore::new(REFUSED_MAX));
-        Sockets { router, open, refused, handshake_wait: settings.handshake_wait, metrics }
+        Sockets { router, tls, open, refused, handshake_wait: settings.handshake_wait, metrics }
     }
 
     /// Takes sockets until it is told to stop.
@@ -79,13 +90,39 @@ impl Sockets {
         let Ok(place) = self.open.clone().try_acquire_owned() else {
             self.metrics.sockets_refused.add(1);
             if let Ok(place) = self.refused.clone().try_acquire_owned() {
-                tokio::spawn(refuse(stream, place));
+                tokio::spawn(refuse(stream, FULL, place));
             }
             return;
         };
         // A server without it would hold back small events; with an error it is only slower.
         let _ = stream.set_nodelay(true);
-        tokio::spawn(self.clone().speak(stream, Peer(peer), place));
+        match &self.tls {
+            None => tokio::spawn(self.clone().speak(stream, Peer(peer), place)),
+            Some(tls) => tokio::spawn(self.clone().secure(tls.clone(), stream, Peer(peer), place)),
+        };
+    }
+
+    /// Speaks TLS with those who do.
+    async fn secure(
+        self: Arc<Self>,
+        tls: Arc<Tls>,
+        stream: TcpStream,
+        peer: Peer,
+        place: OwnedSemaphorePermit,
+    ) {
+        let handshake = async {
+            let mut first = [0];
+            if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+                return Ok(Err(stream));
+            }
+            tls.acceptor().accept(stream).await.map(Ok)
+        };
+        match tokio::time::timeout(self.handshake_wait, handshake).await {
+            Ok(Ok(Ok(stream))) => self.speak(stream, peer, place).await,
+            Ok(Ok(Err(plain))) => refuse(plain, PLAIN, place).await,
+            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", peer.0),
+            Err(_) => tracing::debug!("{}: the TLS handshake took too long", peer.0),
+        }
     }
 
     /// Speaks HTTP until the socket is closed, or has become a WebSocket.
@@ -115,11 +152,11 @@ impl Sockets {
     }
 }
 
-/// Says that there is no place, and hears the client out: what it sent and nobody has read would
+/// Says why it ends, and hears the client out: what it sent and nobody has read would
 /// take the answer with it.
-async fn refuse(mut stream: TcpStream, place: OwnedSemaphorePermit) {
+async fn refuse(mut stream: TcpStream, why: &[u8], place: OwnedSemaphorePermit) {
     let farewell = async {
-        stream.write_all(FULL).await?;
+        stream.write_all(why).await?;
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(HEAD_BYTES_MAX as u64), &mut tokio::io::sink()).await
     };
@@ -141,9 +178,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_who_comes_too_late_is_told_has_the_length_that_it_says() {
-        let text = std::str::from_utf8(FULL).expect("it is ASCII");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{text}");
+    fn what_is_said_without_http_has_the_length_that_it_says() {
+        for text in [FULL, PLAIN] {
+            let text = std::str::from_utf8(text).expect("it is ASCII");
+            let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+            assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{text}");
+        }
     }
 }

@@ -182,6 +182,9 @@ fn contradiction(settings: &Settings) -> Option<String> {
     if let Some(what) = settings.limits.contradiction() {
         return Some(format!("the limits contradict each other: {what}"));
     }
+    if settings.tls_cert.is_some() != settings.tls_key.is_some() {
+        return Some("tls.cert and tls.key belong together: TLS takes both".to_owned());
+    }
     let (message, frame) = (settings.message_bytes_max(), settings.frame_bytes_max());
     if message < frame {
         return Some(format!(

@@ -11,4 +11,5 @@ mod http;
 mod permissions;
 mod process;
 mod start;
+mod tls;
 mod users;

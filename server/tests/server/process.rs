@@ -106,8 +106,8 @@ impl Server {
         let mut ready = String::new();
         stdout.read_line(&mut ready).expect("it says something");
         let address = ready
-            .strip_prefix("listening on http://")
-            .and_then(|rest| rest.split_whitespace().next())
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_whitespace().next())
             .and_then(|address| address.parse().ok());
         let Some(address) = address else {
             let ended = end(child);
