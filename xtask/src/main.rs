@@ -19,6 +19,7 @@ mod progress;
 mod project;
 mod sim;
 mod summary;
+mod supply;
 mod test;
 mod toolbox;
 mod trunk;

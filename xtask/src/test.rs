@@ -14,6 +14,7 @@ use crate::play;
 use crate::process;
 use crate::progress::{print, say};
 use crate::summary::{self, Tally};
+use crate::supply;
 use crate::toolbox::Toolbox;
 
 /// Crates that are built for the web. What the playground does without a page is tested natively.
@@ -34,7 +35,7 @@ struct Step {
     run: fn(&mut Toolbox, &mut Tally) -> Result<()>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         about: "the code is formatted",
@@ -70,6 +71,13 @@ const STEPS: [Step; 10] = [
             // Any file does for what is not run.
             check(parity.env("FANLIGHT_PARITY", tools.project.path("Cargo.lock")))
         },
+    },
+    Step {
+        name: "supply",
+        about: "the licences and sources of all crates are as deny.toml has them",
+        needs: "deny.toml",
+        counts: false,
+        run: |tools, _| supply::check(tools),
     },
     Step {
         name: "doc",
