@@ -80,6 +80,7 @@ use membership::Joining;
 use naming::{counted, out_of_range, shown, span_within, valid_name, within};
 
 pub use check::Violation;
+use consume::Consumption;
 use redrive_job::Redrive;
 pub use snapshot::LoadError;
 
@@ -206,6 +207,8 @@ struct Consumer {
     visibility: Option<Span>,
     /// Whether what it gets is settled before it is told.
     auto_ack: bool,
+    /// Whether nobody else may consume its queues.
+    exclusive: bool,
 }
 
 /// A connection that is gone, and what it held that is not ready again yet.
@@ -439,7 +442,7 @@ impl Broker {
             Op::DeleteQueue { name, if_empty, if_unused } => {
                 self.delete_queue(conn, &name, (if_empty, if_unused), out)?;
             }
-            Op::PurgeQueue { name } => return self.purge_queue(conn, tag, &name, out),
+            Op::PurgeQueue { name, all } => return self.purge_queue(conn, tag, &name, all, out),
             Op::CreateTopic { name, partitions, policy } => {
                 self.create_topic(&name, partitions, &policy, out)?;
             }
@@ -462,8 +465,8 @@ impl Broker {
                 let how = How { confirm, by, transactional, unroutable };
                 return self.publish(conn, tag, &to, how, &records, out);
             }
-            Op::Consume { queue, prefetch, visibility, auto_ack } => {
-                let how = (prefetch, visibility, auto_ack);
+            Op::Consume { queue, prefetch, visibility, auto_ack, exclusive } => {
+                let how = Consumption { prefetch, visibility, auto_ack, exclusive };
                 return self.consume(conn, tag, &queue, how, out);
             }
             Op::Cancel { consumer } => self.cancel(conn, consumer, out)?,

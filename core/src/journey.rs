@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::id::{ConnId, ConsumerId, GroupId, MemberId, Offset, Place};
+use crate::id::{ConnId, ConsumerId, GroupId, MemberId, Offset, Place, ProducerId};
 use crate::limits::{JOURNEY_HOPS_MAX, JOURNEY_VIEW_MAX};
 use crate::time::Time;
 use crate::view::{AttemptEnd, DeathReason};
@@ -52,12 +52,15 @@ pub(crate) enum Did {
     Returned { conn: Option<ConnId>, end: AttemptEnd, attempt: u32, ready_at: Option<Time> },
     Due,
     Acked { conn: ConnId },
-    Dropped,
+    Dropped { reason: Option<DeathReason> },
     Purged,
     DeadLettered { reason: DeathReason, to: Place, to_offset: Offset },
     Redriven { to: Place, to_offset: Offset },
     Polled { group: GroupId, member: MemberId },
     Committed { group: GroupId },
+    TransactionEnded { producer: ProducerId, commit: bool },
+    Trimmed,
+    Compacted,
 }
 
 impl Did {
@@ -74,7 +77,10 @@ impl Did {
             | Did::Returned { .. }
             | Did::Due
             | Did::Acked { .. }
-            | Did::Dropped
+            | Did::Dropped { .. }
+            | Did::TransactionEnded { .. }
+            | Did::Trimmed
+            | Did::Compacted
             | Did::Purged
             | Did::Polled { .. }
             | Did::Committed { .. } => None,
@@ -266,8 +272,8 @@ mod tests {
         journeys.note(Time(2), JOBS, Covered::one(Offset(4)), died(0));
         journeys.note(Time(3), JOBS, Covered::one(Offset(5)), died(1));
         journeys.note(Time(4), DEAD, Covered::one(Offset(0)), back.clone());
-        journeys.note(Time(5), JOBS, Covered::one(Offset(9)), Did::Dropped);
-        let whole = [published.clone(), died(0), back, Did::Dropped];
+        journeys.note(Time(5), JOBS, Covered::one(Offset(9)), Did::Dropped { reason: None });
+        let whole = [published.clone(), died(0), back, Did::Dropped { reason: None }];
         assert_eq!(steps(&journeys, JOBS, 4), whole);
         assert_eq!(steps(&journeys, DEAD, 0), whole);
         assert_eq!(steps(&journeys, JOBS, 9), whole);

@@ -34,7 +34,7 @@
 //!
 //! drive(Time::ZERO, Input::Open(me, Session { protocol: PROTOCOL, client: "me".into() }));
 //! drive(Time::ZERO, ask(Op::DeclareQueue { name: "jobs".into(), policy: Default::default() }));
-//! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None, auto_ack: false }));
+//! drive(Time::ZERO, ask(Op::Consume { queue: "jobs".into(), prefetch: 1, visibility: None, auto_ack: false, exclusive: false }));
 //! let records = Batch::new().push_body(b"hello").finish().expect("one record");
 //! let to = Target::Queue { name: "jobs".into() };
 //! let due = drive(Time::ZERO, ask(Op::publish(to, true, records)));

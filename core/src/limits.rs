@@ -39,6 +39,8 @@ pub const DUE_VIEW_MAX: usize = 256;
 /// Timers that one look at what is due goes through. Where more end within the same moment, some
 /// of those may be shown that are not quite the first.
 pub const DUE_SCAN_MAX: usize = 65_536;
+/// Rows of each kind that one overview shows.
+pub const OVERVIEW_ROWS_MAX: usize = PAGE_MAX;
 /// Rows of one page of a list.
 pub const PAGE_MAX: usize = 1_000;
 /// Steps that a message's journey shows: the newest.

@@ -24,6 +24,8 @@ pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) policy: QueuePolicy<'static>,
     pub(crate) made_at: Time,
+    /// When it got its policy.
+    pub(crate) altered_at: Time,
     source: Source,
     pub(crate) work: Work,
     pub(crate) ways: Ways,
@@ -84,6 +86,7 @@ impl Queue {
             name,
             policy,
             made_at,
+            altered_at: made_at,
             source: Source::Own(Log::default()),
             work: Work::default(),
             ways: Ways::default(),

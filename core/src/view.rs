@@ -12,7 +12,9 @@ use crate::id::{
 };
 use crate::policy::{QueuePolicy, TopicPolicy};
 use crate::record::RawRecord;
-use crate::request::{Assignor, Condition, Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
+use crate::request::{
+    Assignor, Condition, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, Listed,
+};
 use crate::time::{Span, Time};
 
 mod explain;
@@ -85,6 +87,9 @@ pub struct Overview {
     pub connections: Vec<ConnectionView>,
     /// Work groups by name.
     pub work_groups: Vec<WorkGroupView>,
+    /// Of which kinds there are more than are shown: a list of them goes on after the last.
+    #[serde(default)]
+    pub more: Vec<Listed>,
 }
 
 /// A part of what there is of one kind.
@@ -169,6 +174,9 @@ pub struct QueueView {
     pub policy: QueuePolicy<'static>,
     /// When it came to be.
     pub made_at: Time,
+    /// When it got the policy that it has.
+    #[serde(default)]
+    pub altered_at: Time,
     /// Messages that wait for a consumer.
     pub ready: u64,
     /// Messages in the hands of consumers.
@@ -221,6 +229,9 @@ pub struct ConsumerView {
     pub outstanding: u32,
     /// Whether what it gets is settled before it is told.
     pub auto_ack: bool,
+    /// Whether nobody else may consume the queue.
+    #[serde(default)]
+    pub exclusive: bool,
     /// Whether it gets messages: one that waits for the single active one to go does not.
     pub active: bool,
 }
@@ -405,6 +416,10 @@ pub struct GroupPartitionView {
     pub committed_at: Option<Time>,
     /// What was noted beside it.
     pub metadata: String,
+    /// Whether an offset waits for a transaction to end, and then is committed (Kafka's
+    /// `UNSTABLE_OFFSET_COMMIT`).
+    #[serde(default)]
+    pub is_pending: bool,
     /// Who reads it.
     pub owner: Option<MemberId>,
 }

@@ -625,6 +625,15 @@ impl Work {
         slots.filter(|(offset, slot)| offset.0 < self.end && slot.state != State::Settled)
     }
 
+    /// The messages that are leased, delayed, or wait for an older one of their group.
+    pub(crate) fn in_hand_or_waiting(&self) -> impl Iterator<Item = Offset> {
+        let is = |state| match state {
+            State::Leased(_) | State::Delayed | State::Blocked => true,
+            State::Ready | State::Held | State::Settled => false,
+        };
+        self.touched().filter(move |(_, slot)| is(slot.state)).map(|(offset, _)| offset)
+    }
+
     /// Every message that is not settled, oldest first, from `from` on.
     pub(crate) fn offsets(&self, from: Offset) -> impl Iterator<Item = Offset> {
         let mut next = from.0;

@@ -4,12 +4,12 @@
 
 use fanlight_core::limits::{
     BATCH_RECORDS_MAX, DELIVERIES_PER_EVENT_MAX, EXCHANGE_HOPS_MAX, EXPIRIES_PER_APPLY_MAX,
-    HEADERS_MAX, HISTORY_MAX, NAME_BYTES_MAX, ROUTING_WORDS_MAX,
+    HEADERS_MAX, HISTORY_MAX, NAME_BYTES_MAX, OVERVIEW_ROWS_MAX, ROUTING_WORDS_MAX,
 };
 use fanlight_core::{
     Batch, Broker, Code, Config, ConnId, Destination, Effect, Event, ExchangeKind, Fact, Input,
-    LeaseId, Limits, Offset, Op, PROTOCOL, Pick, QueuePolicy, Request, Session, Span, Tag, Target,
-    Time, View,
+    Inspect, LeaseId, Limits, Listed, Offset, Op, PROTOCOL, Pick, QueuePolicy, Request, Session,
+    Span, Tag, Target, Time, View,
 };
 
 const ME: ConnId = ConnId(1);
@@ -93,7 +93,13 @@ impl Bench {
     }
 
     fn consume(&mut self, queue: &'static str, prefetch: u32) {
-        self.done(Op::Consume { queue: queue.into(), prefetch, visibility: None, auto_ack: false });
+        self.done(Op::Consume {
+            queue: queue.into(),
+            prefetch,
+            visibility: None,
+            auto_ack: false,
+            exclusive: false,
+        });
     }
 }
 
@@ -133,7 +139,7 @@ fn a_connection_that_held_very_much_leaves_in_turns_and_the_deadline_says_so() {
     let leaves = ConnId(7);
     bench.input(Input::Open(leaves, Session { protocol: PROTOCOL, client: "leaves".into() }));
     let (queue, visibility, auto_ack) = ("jobs".into(), None, false);
-    let consume = Op::Consume { queue, prefetch: 3_000, visibility, auto_ack };
+    let consume = Op::Consume { queue, prefetch: 3_000, visibility, auto_ack, exclusive: false };
     bench.input(Input::Request(leaves, Request { tag: Tag(1), op: consume }));
     bench.input(Input::Closed(leaves));
     assert_eq!(bench.attempts_ended, EXPIRIES_PER_APPLY_MAX);
@@ -300,4 +306,23 @@ fn a_batch_has_only_so_many_records() {
     let more = batch.push_body(b"x").finish().expect("there are records");
     let error = fanlight_core::Records::parse(more.as_bytes()).expect_err("one too many");
     assert_eq!(error.to_string(), "a batch has 1 to 4096 records");
+}
+
+#[test]
+fn an_overview_shows_so_many_of_each_kind_and_says_that_there_are_more() {
+    let mut bench = Bench::new(Limits::default());
+    for number in 0..OVERVIEW_ROWS_MAX + 2 {
+        let name = format!("q{number:05}").into();
+        bench.done(Op::DeclareQueue { name, policy: QueuePolicy::default() });
+    }
+    let mut seen = Vec::new();
+    let what = Inspect::Overview;
+    let ask = Request { tag: Tag(1), op: Op::Inspect { what } };
+    bench.broker.apply(bench.now, Input::Request(ME, ask), &mut |effect: Effect<'_>| {
+        if let Effect::Tell(_, Event::Inspected { view: View::Overview(overview), .. }) = effect {
+            seen.push((overview.queues.len(), overview.connections.len(), overview.more));
+        }
+    });
+    assert_eq!(seen, [(OVERVIEW_ROWS_MAX, 1, vec![Listed::Queues])]);
+    assert_eq!(bench.broker.overview().queues.len(), OVERVIEW_ROWS_MAX + 2);
 }

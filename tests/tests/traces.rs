@@ -56,6 +56,11 @@ macro_rules! traces {
 }
 
 traces! {
+    a_journey_says_how_it_ended
+    the_sources_of_a_dead_letter_queue_are_listed
+    open_transactions_are_listed
+    a_purge_may_take_what_is_in_hand
+    an_exclusive_consumer_is_alone
     a_redrive_keeps_to_the_bounds_of_where_it_goes
     a_work_group_gets_its_dead_letters_back
     a_delivery_says_how_it_came

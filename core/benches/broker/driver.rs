@@ -151,7 +151,10 @@ impl Driver {
 
     pub(crate) fn consume_as(&mut self, conn: ConnId, queue: &str, prefetch: u32) {
         let (queue, visibility) = (queue.into(), Some(Span::from_secs(3_600)));
-        self.ask_as(conn, Op::Consume { queue, prefetch, visibility, auto_ack: false });
+        self.ask_as(
+            conn,
+            Op::Consume { queue, prefetch, visibility, auto_ack: false, exclusive: false },
+        );
     }
 
     pub(crate) fn receive_as(&mut self, conn: ConnId, queue: &str, messages_max: u32, wait: Span) {

@@ -166,6 +166,7 @@ impl Broker {
         queue.policy = policy;
         queue.may_expire |= queue.policy.ttl.is_some();
         queue.altered = true;
+        queue.altered_at = at;
         if queue.policy.deduplication.is_none() {
             queue.memory.clear();
         }

@@ -17,6 +17,14 @@ use crate::time::Span;
 use crate::timer::Due;
 use crate::work::{Holder, State};
 
+/// How a consumer consumes.
+pub(super) struct Consumption {
+    pub(super) prefetch: u32,
+    pub(super) visibility: Option<Span>,
+    pub(super) auto_ack: bool,
+    pub(super) exclusive: bool,
+}
+
 /// Who wanted messages of queues that are gone.
 pub(super) struct Dismissed {
     waits: Vec<Wait>,
@@ -29,7 +37,7 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         queue: &str,
-        (prefetch, visibility, auto_ack): (u32, Option<Span>, bool),
+        Consumption { prefetch, visibility, auto_ack, exclusive }: Consumption,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let queues = self.worked_by(conn, queue)?;
@@ -40,6 +48,7 @@ impl Broker {
         let max = self.config.limits.consumers_per_queue_max;
         let most = queues.iter().map(|id| self.queues[id].all.len()).max();
         self.room_for("consumers of this queue", most.unwrap_or(0), max)?;
+        queues.iter().try_for_each(|id| self.shares_with(*id, exclusive))?;
         let consumer = ConsumerId(self.number());
         let made = Consumer {
             conn,
@@ -49,6 +58,7 @@ impl Broker {
             outstanding: 0,
             visibility,
             auto_ack,
+            exclusive,
         };
         self.consumers.insert(consumer, made);
         let claimant = self.conn_mut(conn);
@@ -60,6 +70,19 @@ impl Broker {
         }
         self.tell(conn, Event::Consuming { tag, consumer }, out);
         Ok(())
+    }
+
+    /// Whether a queue may have one consumer more: exclusive ones are alone.
+    fn shares_with(&self, id: QueueId, exclusive: bool) -> Result<(), Refused> {
+        let queue = &self.queues[&id];
+        let Some(other) = queue.all.iter().next() else { return Ok(()) };
+        let why = match (self.consumers[&other].exclusive, exclusive) {
+            (true, _) => "is exclusive",
+            (false, true) => "consumes it, and an exclusive one is alone",
+            (false, false) => return Ok(()),
+        };
+        Err(Code::InUse
+            .because(format!("{other} of queue {:?} {why}; cancel it first", queue.name)))
     }
 
     /// A queue has one consumer more. Where only one is active, others wait for it to go.

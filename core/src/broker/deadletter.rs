@@ -206,7 +206,9 @@ impl Broker {
 
     /// A dead message goes nowhere, and is gone.
     fn die_nowhere(&mut self, id: QueueId, dead: &Dead, loss: Loss, out: &mut dyn Sink) {
+        let before = self.cause.dies_of.replace(dead.reason);
         self.record(Fact::Settled { queue: id, offsets: Cow::Borrowed(&[dead.offset]) }, out);
+        self.cause.dies_of = before;
         self.note_loss(id, dead, loss, out);
     }
 

@@ -93,16 +93,21 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         name: &str,
+        all: bool,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let mut purged = 0;
         for id in self.worked_by(conn, name)? {
-            let mut ready: Vec<_> = self.queues[&id].work.ready_runs().collect();
-            ready.sort_unstable();
-            for runs in ready.chunks(SETTLED_PER_FACT_MAX) {
+            let work = &self.queues[&id].work;
+            let mut runs: Vec<_> = work.ready_runs().collect();
+            if all {
+                runs.extend(work.in_hand_or_waiting().map(|offset| (offset, 1)));
+            }
+            runs.sort_unstable();
+            for runs in runs.chunks(SETTLED_PER_FACT_MAX) {
                 self.record(Fact::RunsSettled { queue: id, runs: Cow::Borrowed(runs) }, out);
             }
-            for (base, count) in &ready {
+            for (base, count) in &runs {
                 let (queue, base, count) = (self.queue_name(id).into(), *base, *count);
                 self.note(out, || Activity::Purged { queue, base, count });
                 purged += count;

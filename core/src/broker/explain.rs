@@ -222,7 +222,7 @@ impl Broker {
             },
             Did::Due => Happened::Due,
             Did::Acked { conn } => Happened::Acked { conn: *conn },
-            Did::Dropped => Happened::Dropped,
+            Did::Dropped { reason } => Happened::Dropped { reason: *reason },
             Did::Purged => Happened::Purged,
             Did::DeadLettered { reason, to, to_offset } => Happened::DeadLettered {
                 reason: *reason,
@@ -236,6 +236,11 @@ impl Broker {
                 Happened::Polled { group: self.group_words(*group), member: *member }
             }
             Did::Committed { group } => Happened::Committed { group: self.group_words(*group) },
+            Did::TransactionEnded { producer, commit } => {
+                Happened::TransactionEnded { producer: *producer, commit: *commit }
+            }
+            Did::Trimmed => Happened::Trimmed,
+            Did::Compacted => Happened::Compacted,
         }
     }
 

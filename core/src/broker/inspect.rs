@@ -11,16 +11,16 @@ use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
 use crate::id::{ConnId, ConsumerId, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId};
-use crate::limits::GROUPS_PER_PAGE_MAX;
+use crate::limits::{GROUPS_PER_PAGE_MAX, OVERVIEW_ROWS_MAX};
 use crate::log::Log;
 use crate::queue::Queue;
 use crate::refusal::Code;
-use crate::request::Inspect;
+use crate::request::{Inspect, Listed};
 use crate::set::Set;
 use crate::topic::{Topic, Upkeep};
 use crate::view::{
-    BindingView, ConnectionView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary,
-    GroupView, MemberView, Overview, PartitionView, QueueView, TopicView, View, WorkGroupView,
+    BindingView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary, GroupView,
+    MemberView, Overview, PartitionView, QueueView, TopicView, View, WorkGroupView,
 };
 
 impl Broker {
@@ -32,7 +32,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let view = match what {
-            Inspect::Overview => View::Overview(self.overview()),
+            Inspect::Overview => View::Overview(self.overview_of(OVERVIEW_ROWS_MAX)),
             Inspect::Queue(name) => {
                 let id = self.part_or_queue_named(name)?;
                 View::Queue(self.queue_with_consumers(id))
@@ -65,6 +65,17 @@ impl Broker {
             }
             Inspect::Producers(from) => View::Producers(self.producers_view(*from)),
             Inspect::Producer(id) => View::Producers(alloc::vec![self.producer_described(*id)?]),
+            Inspect::Transactions(from) => View::Producers(self.transactions_view(*from)),
+            Inspect::ProducerNamed(name) => {
+                View::Producers(alloc::vec![self.producer_described(self.producer_by(name)?)?])
+            }
+            Inspect::ProducersOf { topic, partition, from } => {
+                let of = self.partition_named(topic, *partition)?;
+                View::Producers(self.producers_of(of, *from))
+            }
+            Inspect::DeadLetterSources { queue, after, max } => {
+                View::Page(self.dead_letter_sources(queue, after, *max)?)
+            }
             Inspect::Connection(id) => View::Connection(self.connection_detail(*id)?),
             Inspect::Due { max } => View::Due(self.due_views(*max)?),
             Inspect::Message { queue, offset } => {
@@ -82,40 +93,9 @@ impl Broker {
     }
 
     /// Everything but the messages, for whoever drives the broker. Clients ask by
-    /// [`crate::Inspect::Overview`].
+    /// [`crate::Inspect::Overview`], which is bounded.
     pub fn overview(&self) -> Overview {
-        let mut queues: Vec<_> =
-            self.queue_names.values().map(|id| self.queue_view(&self.queues[id])).collect();
-        for consumer in self.consumers.iter() {
-            for queue in consumer.1.queues.iter() {
-                let name = self.queue_name(queue);
-                // Those of work groups are shown there.
-                if let Ok(at) = queues.binary_search_by(|view| view.name.as_str().cmp(name)) {
-                    queues[at].consumers.push(self.consumer_view(consumer));
-                }
-            }
-        }
-        let own = |name: &&String| !name.starts_with("amq.");
-        let exchanges = self
-            .exchanges
-            .iter()
-            .filter(|(name, exchange)| own(name) || exchange.bindings().len() > 0);
-        Overview {
-            now: self.now,
-            epoch: self.epoch,
-            stored_bytes: self.stored_bytes,
-            due: self.deadline(),
-            exchanges: exchanges.map(|(name, e)| self.exchange_view(name, e)).collect(),
-            queues,
-            topics: self.topic_names.values().map(|id| topic_view(&self.topics[id])).collect(),
-            groups: self.group_names.values().map(|id| self.group_view(&self.groups[id])).collect(),
-            connections: self
-                .conns
-                .iter()
-                .map(|(id, conn)| ConnectionView { id: *id, client: conn.client.clone() })
-                .collect(),
-            work_groups: self.work_groups.iter().map(|g| self.work_group_view(g)).collect(),
-        }
+        self.overview_of(usize::MAX)
     }
 
     /// The names of all queues, in order; for whoever drives the broker.
@@ -139,14 +119,27 @@ impl Broker {
         Some(self.queue_name(job.task.queue))
     }
 
-    fn queue_with_consumers(&self, id: QueueId) -> QueueView {
-        let mut view = self.queue_view(&self.queues[&id]);
-        let here = self.consumers.iter().filter(|(_, consumer)| consumer.queues.contains(id));
-        view.consumers = here.map(|consumer| self.consumer_view(consumer)).collect();
+    /// Of each kind about so many rows.
+    fn overview_of(&self, rows_max: usize) -> Overview {
+        let mut overview = self.empty_overview();
+        for of in Listed::ALL {
+            let next = self.list(of, "", rows_max, &mut overview).expect("a list has its start");
+            overview.more.extend(next.map(|_| of));
+        }
+        let own = |name: &str| !name.starts_with("amq.");
+        overview.exchanges.retain(|view| own(&view.name) || !view.bindings.is_empty());
+        overview
+    }
+
+    pub(super) fn queue_with_consumers(&self, id: QueueId) -> QueueView {
+        let queue = &self.queues[&id];
+        let mut view = self.queue_view(queue);
+        let here = queue.all.iter().map(|id| self.consumer_view((&id, &self.consumers[&id])));
+        view.consumers = here.collect();
         view
     }
 
-    fn work_group_view(&self, (name, group): (&String, &WorkGroup)) -> WorkGroupView {
+    pub(super) fn work_group_view(&self, (name, group): (&String, &WorkGroup)) -> WorkGroupView {
         WorkGroupView {
             name: name.clone(),
             topic: self.topic_name(group.topic).to_string(),
@@ -170,8 +163,8 @@ impl Broker {
         }
     }
 
-    /// A queue without its consumers, which the caller finds with less work for all at once.
-    pub(super) fn queue_view(&self, queue: &Queue) -> QueueView {
+    /// A queue without its consumers.
+    fn queue_view(&self, queue: &Queue) -> QueueView {
         let log = queue.log(&self.topics);
         let oldest = queue.work.offsets(Offset(0)).next();
         QueueView {
@@ -179,6 +172,7 @@ impl Broker {
             name: queue.name.clone(),
             policy: queue.policy.clone(),
             made_at: queue.made_at,
+            altered_at: queue.altered_at,
             ready: queue.work.ready(),
             leased: queue.work.leased(),
             delayed: queue.work.delayed(),
@@ -202,6 +196,7 @@ impl Broker {
             prefetch: consumer.prefetch,
             outstanding: consumer.outstanding,
             auto_ack: consumer.auto_ack,
+            exclusive: consumer.exclusive,
             active: !consumer.queues.iter().all(waits),
         }
     }
@@ -233,6 +228,7 @@ impl Broker {
                 oldest_at: next.map(|(at, _)| at),
                 committed_at: commit.map(|commit| commit.at),
                 metadata: commit.map_or_else(String::new, |commit| commit.metadata.clone()),
+                is_pending: self.is_pending(group.id, partition),
                 owner: owned.map(|owned| owned.member),
             }
         };

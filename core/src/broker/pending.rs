@@ -122,7 +122,7 @@ impl Broker {
     }
 
     /// Whether an open transaction may still commit how far a group has read a partition.
-    fn is_pending(&self, group: GroupId, partition: Partition) -> bool {
+    pub(super) fn is_pending(&self, group: GroupId, partition: Partition) -> bool {
         let open =
             self.transactions.iter().filter_map(|id| self.producers[&id].transaction.as_ref());
         open.into_iter().any(|open| open.commits.contains_key(&(group, partition)))

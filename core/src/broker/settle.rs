@@ -105,7 +105,9 @@ impl Broker {
         reason: DeathReason,
         out: &mut dyn Sink,
     ) {
+        let before = self.cause.dies_of.replace(reason);
         self.record(Fact::Settled { queue, offsets: Cow::Borrowed(&[offset]) }, out);
+        self.cause.dies_of = before;
         self.queue_mut(queue).dropped += 1;
         let queue = self.queue_name(queue).into();
         self.note(out, || Activity::Dropped { queue, offset, reason });

@@ -201,7 +201,7 @@ fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
     put_work(queue, log, Offset(0), put);
     if queue.altered {
         let settings = queue.policy.settings().into();
-        put(Fact::QueueAltered { id: queue.id, at: queue.made_at, settings });
+        put(Fact::QueueAltered { id: queue.id, at: queue.altered_at, settings });
     }
     if queue.policy.deduplication.is_some() {
         let messages: Vec<_> = queue.memory.iter().collect();

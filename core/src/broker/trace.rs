@@ -7,9 +7,11 @@ use alloc::sync::Arc;
 use super::Broker;
 use crate::fact::Fact;
 use crate::group::Partition;
-use crate::id::{Append, ConnId, GroupId, Offset, Place, QueueId};
+use crate::id::{Append, ConnId, GroupId, Offset, Place, ProducerId, QueueId};
 use crate::journey::{Covered, Did, Via};
+use crate::log::Log;
 use crate::request::{Op, Target};
+use crate::view::DeathReason;
 
 /// Why facts come to be: the request that is worked on. None while time alone is the reason.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +19,8 @@ pub(super) struct Cause {
     pub(super) conn: Option<ConnId>,
     via: Option<Arc<Via>>,
     acks: bool,
+    /// Of what a message dies that is about to be gone.
+    pub(super) dies_of: Option<DeathReason>,
 }
 
 impl Broker {
@@ -33,7 +37,7 @@ impl Broker {
             Arc::new(Via { exchange, routing_key })
         });
         let acks = matches!(op, Op::Ack { .. });
-        self.cause = Cause { conn: Some(conn), via, acks };
+        self.cause = Cause { conn: Some(conn), via, acks, dies_of: None };
     }
 
     /// What is settled from now on is acknowledged by this connection; returns why things were
@@ -64,7 +68,7 @@ impl Broker {
             Fact::Settled { queue, offsets } => {
                 let did = match self.cause.conn {
                     Some(conn) if self.cause.acks => Did::Acked { conn },
-                    _ => Did::Dropped,
+                    _ => Did::Dropped { reason: self.cause.dies_of },
                 };
                 self.journeys.note_all(at, Place::Queue(*queue), offsets, &did);
             }
@@ -99,6 +103,13 @@ impl Broker {
                 let did = Did::Redriven { to: Place::Queue(*to), to_offset: *to_offset };
                 self.journeys.note(at, Place::Queue(*queue), Covered::one(*offset), did);
             }
+            Fact::TransactionEnded { producer, commit, .. } => self.trace_end(*producer, *commit),
+            Fact::LogTrimmed { place, start, .. } => self.trace_trim(*place, *start),
+            Fact::KeptGone { queue, start, .. } => self.trace_trim(Place::Queue(*queue), *start),
+            Fact::Compacted { topic, partition, offsets, .. } => {
+                let place = Place::Partition(*topic, *partition);
+                self.journeys.note_all(at, place, offsets, &Did::Compacted);
+            }
             Fact::Committed { group, topic, partition, offset, .. } => {
                 self.trace_commit(*group, (*topic, *partition), *offset);
             }
@@ -121,6 +132,31 @@ impl Broker {
             let place = Place::Partition(topic, partition);
             self.journeys.note(self.now, place, run, Did::Committed { group });
         }
+    }
+
+    /// Notes how the transaction ends of what it wrote.
+    fn trace_end(&mut self, producer: ProducerId, commit: bool) {
+        let open = self.producers.get(&producer).and_then(|p| p.transaction.as_deref());
+        let Some(open) = open else { return };
+        for (place, runs) in open.writes() {
+            for (base, count) in runs {
+                let did = Did::TransactionEnded { producer, commit };
+                self.journeys.note(self.now, place, Covered::of(*base, *count), did);
+            }
+        }
+    }
+
+    /// Notes what a log lets go of, up to where it is to start.
+    fn trace_trim(&mut self, place: Place, start: Offset) {
+        let log = match place {
+            Place::Queue(id) => self.queues.get(&id).and_then(|queue| queue.own_log()),
+            Place::Partition(id, partition) => {
+                self.topics.get(&id).and_then(|topic| topic.partition(partition))
+            }
+        };
+        let Some(first) = log.map(Log::start).filter(|first| *first < start) else { return };
+        let run = Covered::of(first, start.0 - first.0);
+        self.journeys.note(self.now, place, run, Did::Trimmed);
     }
 
     /// Whose attempt at a message ends, and which one it is.

@@ -20,13 +20,29 @@ pub enum Listed {
     Groups,
     /// Open connections, by number.
     Connections,
+    /// Work groups.
+    WorkGroups,
+}
+
+impl Listed {
+    /// Every kind.
+    pub const ALL: [Listed; 6] = [
+        Listed::Exchanges,
+        Listed::Queues,
+        Listed::Topics,
+        Listed::Groups,
+        Listed::Connections,
+        Listed::WorkGroups,
+    ];
 }
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Inspect<'a> {
-    /// Everything but the messages.
+    /// Everything but the messages: of each kind about the first
+    /// [`crate::limits::OVERVIEW_ROWS_MAX`] rows. The answer says of which kinds there are more;
+    /// `List` goes on with those.
     Overview,
     /// One queue.
     #[serde(borrow)]
@@ -95,4 +111,37 @@ pub enum Inspect<'a> {
     /// The jobs that redrive messages, with their progress; and of those that ended in this life of
     /// the broker the newest ten of each queue.
     Redrives,
+    /// The producers whose transaction is open, from this number on: as many as by `Producers`
+    /// (Kafka's `ListTransactions`).
+    Transactions(ProducerId),
+    /// The producer with this transactional name, as by `Producer` (Kafka's
+    /// `DescribeTransactions`).
+    #[serde(borrow)]
+    ProducerNamed(Cow<'a, str>),
+    /// The producers that number what they publish to a partition, or have a transaction open that
+    /// wrote there: from this number on, as many as by `Producers`, each with what it has to do with
+    /// this partition alone (Kafka's `DescribeProducers`).
+    #[serde(rename_all = "camelCase")]
+    ProducersOf {
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// The first producer.
+        from: ProducerId,
+    },
+    /// The queues, and parts of work groups, whose policy names this one as their dead letter queue
+    /// (SQS's `ListDeadLetterSourceQueues`): a [`crate::View::Page`] of queues.
+    #[serde(rename_all = "camelCase")]
+    DeadLetterSources {
+        /// Which queue.
+        #[serde(borrow)]
+        queue: Cow<'a, str>,
+        /// Those after this name; empty: from the first.
+        #[serde(borrow, default)]
+        after: Cow<'a, str>,
+        /// At most so many.
+        max: u32,
+    },
 }

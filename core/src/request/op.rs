@@ -64,11 +64,16 @@ pub enum Op<'a> {
         #[serde(default)]
         if_unused: bool,
     },
-    /// Removes the messages that are ready in a queue; leased and delayed ones stay. `Count`.
+    /// Removes the messages that are ready in a queue; what is leased, delayed or waits for its
+    /// group stays (AMQP's `queue.purge`), unless `all` is asked for. `Count`.
     PurgeQueue {
         /// Which one.
         #[serde(borrow)]
         name: Cow<'a, str>,
+        /// Those as well, in whoever's hands they are, but not what belongs to a transaction that
+        /// is open (SQS's `PurgeQueue`).
+        #[serde(default)]
+        all: bool,
     },
     /// Makes a topic; the same again is `Done`, another number of partitions or another policy is
     /// refused.
@@ -157,6 +162,10 @@ pub enum Op<'a> {
         /// `no-ack`). Prefetch and visibility then bound nothing: there is nothing to settle.
         #[serde(default)]
         auto_ack: bool,
+        /// Whether nobody else may consume the queue meanwhile: refused if somebody does (the
+        /// `exclusive` of AMQP's `basic.consume`). A `Receive` may.
+        #[serde(default)]
+        exclusive: bool,
     },
     /// Ends a consumer; what it holds stays leased to the connection until settled, expired or
     /// closed. `Done`.

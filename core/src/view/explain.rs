@@ -7,7 +7,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{AttemptEnd, ConsumerView, DeadlineReason, DeathReason};
-use crate::id::{ConnId, ConsumerId, MemberId, Offset, Tag};
+use crate::id::{ConnId, ConsumerId, MemberId, Offset, ProducerId, Tag};
 use crate::time::Time;
 
 /// Something that will happen by itself, and why.
@@ -164,7 +164,10 @@ pub enum Happened {
         conn: ConnId,
     },
     /// It was dropped.
-    Dropped,
+    Dropped {
+        /// Why, if it died.
+        reason: Option<DeathReason>,
+    },
     /// It was purged.
     Purged,
     /// It died.
@@ -195,6 +198,17 @@ pub enum Happened {
         /// The group.
         group: String,
     },
+    /// The transaction ended that it belonged to.
+    TransactionEnded {
+        /// Whose.
+        producer: ProducerId,
+        /// Committed; else aborted.
+        commit: bool,
+    },
+    /// Its log let it go: by its policy, or because it was asked for.
+    Trimmed,
+    /// A newer record of its key took its place, or its tombstone's time was over.
+    Compacted,
 }
 
 impl fmt::Display for JourneyStep {
@@ -240,7 +254,10 @@ impl fmt::Display for JourneyStep {
             }
             Happened::Due => f.write_str("was due, and is ready"),
             Happened::Acked { conn } => write!(f, "acknowledged by {conn}, and gone"),
-            Happened::Dropped => f.write_str("dropped, and gone"),
+            Happened::Dropped { reason: None } => f.write_str("dropped, and gone"),
+            Happened::Dropped { reason: Some(reason) } => {
+                write!(f, "died ({reason:?}), and no queue keeps it")
+            }
             Happened::Purged => f.write_str("purged, and gone"),
             Happened::DeadLettered { reason, to, to_offset } => {
                 write!(f, "died ({reason:?}) and went to {to}@{to_offset}")
@@ -248,6 +265,14 @@ impl fmt::Display for JourneyStep {
             Happened::Redriven { to, to_offset } => write!(f, "driven on to {to}@{to_offset}"),
             Happened::Polled { group, member } => write!(f, "read by {member} of {group}"),
             Happened::Committed { group } => write!(f, "committed by {group}"),
+            Happened::TransactionEnded { producer, commit: true } => {
+                write!(f, "committed with the transaction of {producer}")
+            }
+            Happened::TransactionEnded { producer, commit: false } => {
+                write!(f, "aborted with the transaction of {producer}")
+            }
+            Happened::Trimmed => f.write_str("let go by its log"),
+            Happened::Compacted => f.write_str("compacted away"),
         }
     }
 }

@@ -233,7 +233,13 @@ async fn work(
     let started = Instant::now();
     let prefetch = (options.batch * 4).min(65_535) as u32;
     client
-        .request(Op::Consume { queue: name.into(), prefetch, visibility: None, auto_ack: false })
+        .request(Op::Consume {
+            queue: name.into(),
+            prefetch,
+            visibility: None,
+            auto_ack: false,
+            exclusive: false,
+        })
         .await?;
     let mut leases: Vec<LeaseId> = Vec::new();
     let per_ack = (options.batch as usize).min(DELIVERIES_PER_EVENT_MAX);

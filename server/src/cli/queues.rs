@@ -225,7 +225,7 @@ pub(crate) async fn purge(
     name: &str,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    match client.count(Op::PurgeQueue { name: name.into() }).await {
+    match client.count(Op::PurgeQueue { name: name.into(), all: false }).await {
         Ok(count) if out.is_json() => {
             out.json_line(&serde_json::json!({ "queue": name, "purged": count }))
         }

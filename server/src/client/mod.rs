@@ -29,9 +29,10 @@ use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
 use fanlight_core::codec::{self, Frame};
+use fanlight_core::limits::PAGE_MAX;
 use fanlight_core::{
-    ConnId, Epoch, Event, Inspect, Op, Overview, PROTOCOL, Refusal, Request, Session, Tag, Time,
-    View,
+    ConnId, Epoch, Event, Inspect, Listed, Op, Overview, PROTOCOL, Refusal, Request, Session, Tag,
+    Time, View,
 };
 
 pub use access::{Access, Credentials};
@@ -283,10 +284,27 @@ impl Client {
     /// Everything but the messages.
     pub async fn overview(&mut self) -> Result<Overview, ClientError> {
         let answer = self.request(Op::Inspect { what: Inspect::Overview }).await?;
-        if let Event::Inspected { view: View::Overview(overview), .. } = answer.event()? {
-            return Ok(overview);
+        let Event::Inspected { view: View::Overview(mut all), .. } = answer.event()? else {
+            return Err(ClientError::unexpected("an overview", &answer.event()?));
+        };
+        for of in std::mem::take(&mut all.more) {
+            let mut after = last(&all, of);
+            while let Some(name) = after {
+                let what = Inspect::List { of, after: name.into(), max: PAGE_MAX as u32 };
+                let answer = self.request(Op::Inspect { what }).await?;
+                let Event::Inspected { view: View::Page(page), .. } = answer.event()? else {
+                    return Err(ClientError::unexpected("a page", &answer.event()?));
+                };
+                all.exchanges.extend(page.list.exchanges);
+                all.queues.extend(page.list.queues);
+                all.topics.extend(page.list.topics);
+                all.groups.extend(page.list.groups);
+                all.connections.extend(page.list.connections);
+                all.work_groups.extend(page.list.work_groups);
+                after = page.next;
+            }
         }
-        Err(ClientError::unexpected("an overview", &answer.event()?))
+        Ok(all)
     }
 
     /// Says goodbye, and waits a moment for the server's.
@@ -405,4 +423,16 @@ fn refused_by(address: &ServerAddress, error: tungstenite::Error) -> ClientError
 
 fn owned(refusal: Refusal<'_>) -> Refusal<'static> {
     Refusal { code: refusal.code, message: refusal.message.into_owned().into() }
+}
+
+/// The name of the last of a kind that an overview shows.
+fn last(overview: &Overview, of: Listed) -> Option<String> {
+    match of {
+        Listed::Exchanges => overview.exchanges.last().map(|view| view.name.clone()),
+        Listed::Queues => overview.queues.last().map(|view| view.name.clone()),
+        Listed::Topics => overview.topics.last().map(|view| view.name.clone()),
+        Listed::Groups => overview.groups.last().map(|view| view.name.clone()),
+        Listed::Connections => overview.connections.last().map(|view| view.id.0.to_string()),
+        Listed::WorkGroups => overview.work_groups.last().map(|view| view.name.clone()),
+    }
 }

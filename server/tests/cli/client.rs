@@ -37,7 +37,7 @@ async fn events_that_come_while_an_answer_is_awaited_are_kept_in_their_order() {
 async fn a_refusal_is_an_error_and_the_connection_lives() {
     let server = Server::start();
     let mut client = server.connect().await;
-    let refused = client.count(Op::PurgeQueue { name: "nowhere".into() }).await;
+    let refused = client.count(Op::PurgeQueue { name: "nowhere".into(), all: false }).await;
     assert_eq!(refused.expect_err("refused").code(), Some(Code::UnknownQueue));
     assert!(client.overview().await.expect("it lives").queues.is_empty());
 }

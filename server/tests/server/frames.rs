@@ -273,7 +273,13 @@ async fn a_consumer_that_does_not_read_is_closed_and_its_messages_go_to_others()
     let mut client = Client::open(&server).await;
     client.declare_queue("jobs", QueuePolicy::default()).await;
     let mut lazy = Client::open(&server).await;
-    let op = Op::Consume { queue: "jobs".into(), prefetch: 500, visibility: None, auto_ack: false };
+    let op = Op::Consume {
+        queue: "jobs".into(),
+        prefetch: 500,
+        visibility: None,
+        auto_ack: false,
+        exclusive: false,
+    };
     lazy.ask(op).await.expect("the server is there");
     let large = vec![b'x'; 1 << 20];
     for _ in 0..90 {

@@ -181,6 +181,7 @@ impl Actor {
                     prefetch,
                     visibility: None,
                     auto_ack: false,
+                    exclusive: false,
                 });
             }
             let (messages_max, wait) = (dice.between(1, 5) as u32, Span::from_millis(20));

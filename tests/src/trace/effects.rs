@@ -393,6 +393,7 @@ fn shown_overview(overview: &Overview) -> Vec<String> {
     lines.extend(groups.iter().flat_map(shown_group));
     lines.extend(work_groups.iter().flat_map(shown_work_group));
     lines.extend(connections.iter().map(|c| format!("connection {} {}", c.id, c.client)));
+    lines.extend(overview.more.iter().map(|of| format!("more {of:?}")));
     lines
 }
 
@@ -428,12 +429,16 @@ fn shown_queue(queue: &QueueView) -> Vec<String> {
     let QueueView { id, name, policy, ready, leased, delayed, bytes, end, .. } = queue;
     let QueueView { acked, dead_lettered, oldest_at, consumers, .. } = queue;
     let oldest = oldest_at.map(|at| format!(" oldest-at={}", time(at))).unwrap_or_default();
+    let altered = match queue.altered_at == queue.made_at {
+        true => String::new(),
+        false => format!(" altered-at={}", time(queue.altered_at)),
+    };
     let dropped = match queue.dropped {
         0 => String::new(),
         dropped => format!(" dropped={dropped}"),
     };
     let mut lines = vec![
-        format!("queue {name} {id}{}", shown_policy(policy)),
+        format!("queue {name} {id}{}{altered}", shown_policy(policy)),
         format!(
             "  ready={ready} leased={leased} delayed={delayed} acked={acked} \
              dead-lettered={dead_lettered}{dropped} end={end} {bytes}B{oldest}"
@@ -441,12 +446,13 @@ fn shown_queue(queue: &QueueView) -> Vec<String> {
     ];
     lines.extend(consumers.iter().map(|consumer| {
         format!(
-            "  {} of {} holds {} of {}{}{}",
+            "  {} of {} holds {} of {}{}{}{}",
             consumer.id,
             consumer.conn,
             consumer.outstanding,
             consumer.prefetch,
             if consumer.auto_ack { ", settled before it is told" } else { "" },
+            if consumer.exclusive { ", alone" } else { "" },
             if consumer.active { "" } else { ", waits for the active one to go" }
         )
     }));
@@ -480,7 +486,7 @@ fn shown_group(group: &GroupView) -> Vec<String> {
             p.topic,
             p.partition,
             p.committed.map_or_else(none, |offset| offset.to_string()),
-            noted(&p.metadata),
+            noted(&p.metadata) + if p.is_pending { " pending" } else { "" },
             p.committed_at.map_or_else(String::new, |at| format!(" at={}", time(at))),
             p.position.map_or_else(none, |offset| offset.to_string()),
             p.end,

@@ -164,7 +164,7 @@ fn topology<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             if_empty: words.flag("if-empty"),
             if_unused: words.flag("if-unused"),
         },
-        "purge" => Op::PurgeQueue { name: words.name("the queue")? },
+        "purge" => Op::PurgeQueue { name: words.name("the queue")?, all: words.flag("all") },
         "bind" => Op::Bind {
             exchange: words.name("the exchange")?,
             to: destination(words)?,
@@ -227,10 +227,27 @@ fn inspected<'t>(words: &mut Words<'t>) -> Parsed<Inspect<'t>> {
             "topics" => Listed::Topics,
             "groups" => Listed::Groups,
             "connections" => Listed::Connections,
+            "work-groups" => Listed::WorkGroups,
             other => return Err(format!("there is no list of {other:?}")),
         };
         let max = words.number("max")?.unwrap_or(100);
         return Ok(Inspect::List { of, after: words.take("after").unwrap_or("").into(), max });
+    }
+    if let Some(from) = words.number("transactions")? {
+        return Ok(Inspect::Transactions(ProducerId(from)));
+    }
+    if let Some(name) = words.take("producer-named") {
+        return Ok(Inspect::ProducerNamed(name.into()));
+    }
+    if let Some(topic) = words.take("producers-of") {
+        let partition = words.number("partition")?.unwrap_or(0);
+        let from = ProducerId(words.number("from")?.unwrap_or(0));
+        return Ok(Inspect::ProducersOf { topic: topic.into(), partition, from });
+    }
+    if let Some(queue) = words.take("sources-of") {
+        let after = words.take("after").unwrap_or("").into();
+        let max = words.number("max")?.unwrap_or(100);
+        return Ok(Inspect::DeadLetterSources { queue: queue.into(), after, max });
     }
     if let Some(max) = words.number("due")? {
         return Ok(Inspect::Due { max });
@@ -279,6 +296,7 @@ fn queues<'t>(verb: &str, words: &mut Words<'t>, names: &Names) -> Parsed<Option
             prefetch: words.number("prefetch")?.unwrap_or(1),
             visibility: words.span("visibility")?,
             auto_ack: words.flag("auto-ack"),
+            exclusive: words.flag("exclusive"),
         },
         "prefetch" => Op::Prefetch { max: words.number("max")?.unwrap_or_default() },
         "cancel" => Op::Cancel { consumer: ConsumerId(words.id("consumer-")?) },

@@ -124,7 +124,7 @@ fn words(op: &Op<'_>, names: &Names) -> Option<String> {
             format!("queue {name}")
         }
         Op::DeleteQueue { name, .. } => format!("delete-queue {name}"),
-        Op::PurgeQueue { name } => format!("purge {name}"),
+        Op::PurgeQueue { name, .. } => format!("purge {name}"),
         Op::CreateTopic { name, partitions, .. } => format!("topic {name} partitions={partitions}"),
         Op::Publish { to, confirm, records, .. } => {
             let to = match to {

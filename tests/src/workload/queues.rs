@@ -48,7 +48,8 @@ impl Workload {
         let queue = self.worked().into();
         let prefetch = *self.dice.pick(&[0, 1, 1, 1, 2, 2, 2, 4, 4, 4, 100]);
         let visibility = if self.dice.percent(50) { Some(self.span()) } else { None };
-        Op::Consume { queue, prefetch, visibility, auto_ack: self.dice.percent(15) }
+        let (auto_ack, exclusive) = (self.dice.percent(15), self.dice.percent(5));
+        Op::Consume { queue, prefetch, visibility, auto_ack, exclusive }
     }
 
     fn consumer(&mut self, conn: ConnId) -> ConsumerId {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use fanlight_core::{
     Backoff, Batch, ConnId, Deduplication, Destination, ExchangeKind, ExchangePolicy, HeaderMatch,
-    Inspect, Keep, Listed, MatchMode, Offset, Op, Options, Overflow, QueueKind, QueuePolicy,
-    Records, Sameness, Span, Target, Time, Unroutable, WantedHeader,
+    Inspect, Keep, Listed, MatchMode, Offset, Op, Options, Overflow, ProducerId, QueueKind,
+    QueuePolicy, Records, Sameness, Span, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::{EXCHANGES, GROUPS, KEYS, PATTERNS, QUEUES, TOPICS, WORK_GROUPS, Workload};
@@ -78,7 +78,7 @@ impl Workload {
                 Op::DeleteExchange { name: self.exchange().into(), if_unused }
             }
             7 => self.unbind(),
-            8 => Op::PurgeQueue { name: self.queue().into() },
+            8 => Op::PurgeQueue { name: self.queue().into(), all: self.dice.percent(40) },
             9 => Op::DeleteGroup { group: (*self.dice.pick(&GROUPS)).into() },
             11 => self.create_work_group(),
             12 => Op::DeleteWorkGroup { name: (*self.dice.pick(&WORK_GROUPS)).into() },
@@ -281,21 +281,21 @@ impl Workload {
 
     fn explained(&mut self) -> Inspect<'static> {
         let offset = Offset(self.dice.below(30));
-        let listed = [
-            Listed::Exchanges,
-            Listed::Queues,
-            Listed::Topics,
-            Listed::Groups,
-            Listed::Connections,
-        ];
-        match self.dice.below(5) {
+        match self.dice.below(9) {
             0 => Inspect::Due { max: 10 },
             1 => Inspect::Connection(ConnId(self.dice.below(8))),
             2 => Inspect::Message { queue: self.queue().into(), offset },
             3 => Inspect::Record { topic: self.topic().into(), partition: 0, offset },
+            4 => Inspect::Transactions(ProducerId(self.dice.below(3))),
+            5 => Inspect::ProducerNamed("billing".into()),
+            6 => {
+                let from = ProducerId(self.dice.below(3));
+                Inspect::ProducersOf { topic: self.topic().into(), partition: 0, from }
+            }
+            7 => Inspect::DeadLetterSources { queue: "dead".into(), after: "".into(), max: 2 },
             _ => {
                 let after = *self.dice.pick(&["", "a", "q", "2"]);
-                Inspect::List { of: *self.dice.pick(&listed), after: after.into(), max: 2 }
+                Inspect::List { of: *self.dice.pick(&Listed::ALL), after: after.into(), max: 2 }
             }
         }
     }

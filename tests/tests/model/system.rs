@@ -173,7 +173,8 @@ impl System {
             Act::Reject { queue, nth } => self.settle(queue, nth, |leases| Op::Reject { leases }),
             Act::Release { queue, nth } => self.settle(queue, nth, |leases| Op::Release { leases }),
             Act::Purge { queue } => {
-                self.ask(self.worker, Op::PurgeQueue { name: QUEUES[queue].into() }).answer
+                self.ask(self.worker, Op::PurgeQueue { name: QUEUES[queue].into(), all: false })
+                    .answer
             }
             Act::Poll { partition, max } => self.poll(partition, max),
             Act::Commit { partition } => self.commit(partition),

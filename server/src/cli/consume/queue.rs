@@ -152,7 +152,13 @@ async fn follow(
 ) -> Result<(), Failure> {
     let mut left = options.max.unwrap_or(u64::MAX);
     let prefetch = left.min(u64::from(options.prefetch)) as u32;
-    let op = Op::Consume { queue: work.queue.into(), prefetch, visibility: None, auto_ack: false };
+    let op = Op::Consume {
+        queue: work.queue.into(),
+        prefetch,
+        visibility: None,
+        auto_ack: false,
+        exclusive: false,
+    };
     match client.request(op).await {
         Ok(answer) => {
             if let Event::Consuming { consumer, .. } = answer.event()? {

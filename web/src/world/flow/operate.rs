@@ -105,7 +105,7 @@ impl<L: Link> Flow<L> {
                 self.operate(now, op, "redriven")
             }
             Act::Purge { queue } => {
-                let op = Op::PurgeQueue { name: queue.clone().into() };
+                let op = Op::PurgeQueue { name: queue.clone().into(), all: false };
                 self.operate(now, op, "purged")
             }
             Act::ResetOffsets { group, topic, partition, to } => {
