@@ -72,7 +72,7 @@ fn what_the_translation_names_is_there_and_what_is_not_served_has_its_reason() {
     let (served, reasons) = text.split_once("\n## Not served\n").expect("the reasons are last");
     let reasons: BTreeMap<_, _> =
         rows(reasons).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    assert!(reasons.values().all(|why| why.len() > 10), "{reasons:?}");
+    assert!(reasons.values().all(|why| !why.is_empty()), "{reasons:?}");
     let served = rows(served);
     assert!(served.len() > 100, "only {} rows were found", served.len());
     for row in served {
