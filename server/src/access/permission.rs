@@ -79,7 +79,13 @@ impl Needs<'_> {
                 self.dead_letters(name, policy);
             }
             Op::DeleteQueue { name, .. } => self.need(Configure, name),
-            Op::PurgeQueue { name } => self.need(Read, name),
+            Op::PurgeQueue { name, all } => {
+                self.need(Read, name);
+                if *all {
+                    // It takes what others have in hand.
+                    self.need(Configure, name);
+                }
+            }
             Op::CreateTopic { name, .. }
             | Op::DeleteTopic { name }
             | Op::AlterTopic { name, .. }
@@ -202,7 +208,12 @@ impl Needs<'_> {
             Inspect::Record { topic, .. } => self.need(Need::Read, topic),
             // What nobody may see is taken out of these.
             Inspect::Overview | Inspect::List { .. } | Inspect::Groups { .. } => {}
-            Inspect::Producers(_) | Inspect::Producer(_) => self.need(Need::Monitor, "producers"),
+            Inspect::Producers(_)
+            | Inspect::Producer(_)
+            | Inspect::Transactions(_)
+            | Inspect::ProducerNamed(_)
+            | Inspect::ProducersOf { .. } => self.need(Need::Monitor, "producers"),
+            Inspect::DeadLetterSources { queue, .. } => self.need(Need::See, queue),
             Inspect::Connection(_) => self.need(Need::Monitor, "connections"),
             Inspect::Due { .. } => self.need(Need::Monitor, "what is due"),
             Inspect::Redrives => self.need(Need::Monitor, "redriving jobs"),

@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_request_is_named_without_what_is_in_it() {
-        let op = Op::PurgeQueue { name: "secret".into() };
+        let op = Op::PurgeQueue { name: "secret".into(), all: false };
         assert_eq!(Name::of(&op), "PurgeQueue");
     }
 }

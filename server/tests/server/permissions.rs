@@ -93,7 +93,7 @@ async fn a_user_may_what_its_patterns_match_and_nothing_else() {
         (to_queue("out", 1), "write", "out"),
         (Op::publish(default_exchange, true, batch(["x"])), "write", "hidden"),
         (receive("in"), "read", "in"),
-        (Op::PurgeQueue { name: "hidden".into() }, "read", "hidden"),
+        (Op::PurgeQueue { name: "hidden".into(), all: false }, "read", "hidden"),
         (Op::DeclareQueue { name: "mine.d".into(), policy: dead }, "write", "hidden"),
         (bind, "read", "amq.topic"),
         (join, "read", "events"),
