@@ -6,13 +6,13 @@
 //! its events' condition, and no event passes a fact that came before it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanlight_core::Time;
+use tokio::sync::Notify;
 
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
@@ -24,6 +24,8 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 /// How much may be written before a sync begins under [`SyncPolicy::Never`]: it promises nothing,
 /// but so there is never very much to wait for where one segment is followed by another.
 const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
+/// How often it is looked whether a snapshot that is being stored is done.
+const STORED_EVERY: Duration = Duration::from_millis(20);
 /// Disk that a snapshot would give back and that is not worth one.
 const WASTE_BYTES: u64 = 64 << 20;
 /// What is written and synced at once, unless one turn alone is more.
@@ -81,8 +83,8 @@ pub(crate) enum Ending {
     Abandoned,
 }
 
-/// Whether the shard should take a snapshot: the journal raises it, the shard lowers it.
-pub(crate) type SnapshotDue = Arc<AtomicBool>;
+/// Asks the shard for a snapshot, also while it has nothing else to do.
+pub(crate) type SnapshotDue = Arc<Notify>;
 
 /// The journal's thread.
 pub(crate) struct Journal {
@@ -187,12 +189,21 @@ impl Journal {
     /// Waits for a job, and syncs what has waited long enough. None: there are no more.
     fn wait(&mut self, jobs: &Receiver<Job>) -> Result<Option<Job>, StorageError> {
         loop {
-            if self.policy != SyncPolicy::Interval || self.synced == self.end {
-                return Ok(jobs.recv().ok());
+            let sync_due = self.policy == SyncPolicy::Interval && self.synced < self.end;
+            let mut patience =
+                sync_due.then(|| self.sync_at.saturating_duration_since(Instant::now()));
+            if self.snapshots.storing.is_some() {
+                patience = Some(patience.map_or(STORED_EVERY, |sync| sync.min(STORED_EVERY)));
             }
-            match jobs.recv_timeout(self.sync_at.saturating_duration_since(Instant::now())) {
+            let Some(patience) = patience else { return Ok(jobs.recv().ok()) };
+            match jobs.recv_timeout(patience) {
                 Ok(job) => return Ok(Some(job)),
-                Err(RecvTimeoutError::Timeout) => self.sync_behind()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.finish_storing(false)?;
+                    if sync_due && Instant::now() >= self.sync_at {
+                        self.sync_behind()?;
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
@@ -303,7 +314,7 @@ impl Journal {
         let wasteful = self.storage.bytes_closed() + pinned > self.stored_bytes + WASTE_BYTES;
         if !snapshots.asked && (long || wasteful) {
             snapshots.asked = true;
-            snapshots.due.store(true, Ordering::Release);
+            snapshots.due.notify_one();
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanlight_core::codec::{self, DecodeError, FRAME_SLACK_BYTES, Frame};
 use fanlight_core::{Broker, Code, ConnId, Input, Limits, Op, Overview, Records, Refusal, Time};
-use std::sync::atomic::Ordering;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::clock::Clock;
@@ -104,6 +103,21 @@ pub(crate) struct Shard {
     metrics: Arc<Metrics>,
 }
 
+/// What ended the shard's wait.
+enum Woken {
+    Received(usize),
+    Deadline,
+    SnapshotDue,
+}
+
+/// Waits so long, or forever.
+async fn until(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The journal's thread is gone: nothing can be promised any more.
 pub(crate) struct JournalGone;
 
@@ -141,18 +155,23 @@ impl Shard {
         let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
         loop {
             let wait = self.until_deadline();
-            let receive = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX);
-            let received = runtime.block_on(async {
-                match wait {
-                    None => Some(receive.await),
-                    Some(wait) => tokio::time::timeout(wait, receive).await.ok(),
+            let snapshot_due = self.snapshot_due.clone();
+            let woken = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = snapshot_due.notified() => Woken::SnapshotDue,
+                    received = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
+                        Woken::Received(received)
+                    }
+                    () = until(wait) => Woken::Deadline,
                 }
             });
             self.now = self.clock.now();
-            match received {
-                None => self.apply(Input::Tick),
-                Some(0) => return self.stop(),
-                Some(_) => {}
+            match woken {
+                Woken::Deadline => self.apply(Input::Tick),
+                Woken::SnapshotDue => self.snapshot()?,
+                Woken::Received(0) => return self.stop(),
+                Woken::Received(_) => {}
             }
             for message in messages.drain(..) {
                 if matches!(message, Message::Stop) {
@@ -166,9 +185,6 @@ impl Shard {
                 }
             }
             self.end_turn()?;
-            if self.snapshot_due.swap(false, Ordering::AcqRel) {
-                self.snapshot()?;
-            }
         }
     }
 
