@@ -9,6 +9,7 @@
 mod assets;
 mod clock;
 mod connection;
+pub(crate) mod data;
 mod gate;
 mod guard;
 mod http;
@@ -34,6 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanlight_core::{Config, Limits};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::settings::Settings;
@@ -122,11 +124,13 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let (stop, stopped) = oneshot::channel::<()>();
     let sockets = Sockets::new(site.router(), tls.clone(), &settings, metrics);
     let server = tokio::spawn(sockets.take(listener, stopped));
+    // Before anybody knows that the server is there to be stopped.
+    let mut signals = Signals::listen()?;
     announce(&settings, &gate, address);
     let reloading = reload::begin(gate, tls, shard.clone())?;
 
     let signal = tokio::select! {
-        signal = signal() => signal?,
+        signal = signals.next() => signal,
         result = &mut failed => {
             health.set_failed();
             return Err(because(result));
@@ -139,9 +143,10 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let _ = shard.send(Message::Stop).await;
     let result = tokio::select! {
         result = failed => result,
-        signal = self::signal() => {
-            return Err(Error(format!("{}: stopped at once; unconfirmed messages may be lost",
-                signal?)));
+        signal = signals.next() => {
+            return Err(Error(format!(
+                "{signal}: stopped at once; unconfirmed messages may be lost"
+            )));
         }
     };
     let Ok(Ok(Ending::Stopped)) = result else { return Err(because(result)) };
@@ -283,14 +288,28 @@ fn guarded(settings: &Settings, gate: &Gate, address: SocketAddr) -> Result<(), 
     )))
 }
 
-/// Waits to be told to stop, and says by what.
-async fn signal() -> Result<&'static str, Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|e| Error(format!("cannot listen for signals: {e}")));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => "interrupted",
-        _ = terminate.recv() => "told to end",
-    })
+/// What tells the server to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Error> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error(format!("cannot listen for signals: {error}")))
+        };
+        Ok(Signals {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits to be told, and says by what.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupted",
+            _ = self.terminate.recv() => "told to end",
+        }
+    }
 }

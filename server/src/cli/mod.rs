@@ -4,6 +4,7 @@ mod bench;
 mod body;
 mod config;
 mod consume;
+mod data;
 mod dlq;
 mod exchanges;
 mod failure;
@@ -143,6 +144,10 @@ enum Command {
     /// Print what happens in the broker, as it happens
     #[command(after_help = "Example:\n  fanlight watch")]
     Watch(watch::Options),
+    /// Look whether a data directory is as it should be
+    Check(data::Check),
+    /// Print the facts of a data directory's journal
+    Dump(data::Dump),
     /// Measure messages a second, published to and consumed from a server
     Bench(bench::Options),
 }
@@ -208,6 +213,8 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Groups(options) => block_on(groups::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
+        Command::Check(options) => data::check(&options, session),
+        Command::Dump(options) => data::dump(&options, session),
         Command::Bench(options) => block_on(bench::run(options, session)),
     }
 }

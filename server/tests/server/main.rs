@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod crash;
 mod data;
+mod examine;
 mod frames;
 mod http;
 mod permissions;

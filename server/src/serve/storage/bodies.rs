@@ -71,6 +71,8 @@ pub(crate) struct Shelf {
     /// Bytes of batches that somebody needs.
     live: AtomicU64,
     recent: Mutex<Recent>,
+    /// Whether nothing is to be changed.
+    is_looked_at: bool,
     begun: AtomicBool,
     /// Wakes the mover.
     wake: SyncSender<()>,
@@ -164,11 +166,12 @@ fn header(number: u32) -> [u8; HEADER_BYTES as usize] {
 
 impl Shelf {
     /// The shelf in a data directory of which `names` are the files. What no snapshot
-    /// [finds](Shelf::find) is removed when it [begins](Shelf::begin).
+    /// [finds](Shelf::find) is removed when it [begins](Shelf::begin), unless it is only looked at.
     pub(crate) fn open(
         dir: &Path,
         names: &[String],
         file_bytes_max: u64,
+        is_looked_at: bool,
     ) -> Result<Arc<Shelf>, StorageError> {
         let mut files = BTreeMap::new();
         for number in names.iter().filter_map(|name| parse_name(name)) {
@@ -193,6 +196,7 @@ impl Shelf {
             files: Mutex::new(files),
             live: AtomicU64::new(0),
             recent: Mutex::default(),
+            is_looked_at,
             begun: AtomicBool::new(false),
             wake,
             failed: Mutex::default(),
@@ -216,7 +220,7 @@ impl Shelf {
     /// Everything that the snapshot names was found, and is pinned: from now on what nobody needs
     /// is removed. Before it nothing is, since nobody knows what is needed.
     pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
+        self.begun.store(!self.is_looked_at, Ordering::Release);
         self.wake();
     }
 
@@ -258,6 +262,20 @@ impl Shelf {
             on_disk: held.on_disk + kept.bytes,
             pinned: held.pinned + if kept.live == 0 && kept.pins > 0 { kept.bytes } else { 0 },
         })
+    }
+
+    /// Reads every batch that somebody needs; the first damage that is found, or how many there are
+    /// and how many bytes they have.
+    pub(crate) fn verify(&self) -> Result<(u64, u64), StorageError> {
+        let needed: Vec<Arc<Body>> = locked(&self.files)
+            .values()
+            .flat_map(|kept| kept.bodies.iter().filter_map(Weak::upgrade))
+            .collect();
+        let mut bytes = 0;
+        for body in &needed {
+            bytes += self.read_file(body)?.len() as u64;
+        }
+        Ok((needed.len() as u64, bytes))
     }
 
     /// What went wrong behind everybody's back, once.

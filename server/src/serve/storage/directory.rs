@@ -45,6 +45,22 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Looks at a directory that holds data and that nobody uses; nothing in it is changed.
+    pub(super) fn look(path: &Path) -> Result<Directory, StorageError> {
+        let path = fs::canonicalize(path).map_err(StorageError::io("find", path))?;
+        if format_of(&path)?.is_none() {
+            let found = "no file FORMAT".to_owned();
+            return Err(StorageError::NotOurs { dir: path, found });
+        }
+        let lock = path.join(LOCK_FILE);
+        // A copy of a directory may have none.
+        let lock = match lock.exists() {
+            true => hold(&lock, &path, OpenOptions::new().read(true))?,
+            false => File::open(&path).map_err(StorageError::io("open", &path))?,
+        };
+        Ok(Directory { path, _lock: lock })
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -107,15 +123,19 @@ fn format_of(dir: &Path) -> Result<Option<u32>, StorageError> {
     }
 }
 
+/// Takes hold of a directory, and says in it who has.
 fn lock(dir: &Path) -> Result<File, StorageError> {
     let path = dir.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(StorageError::io("open", &path))?;
+    let how = OpenOptions::new().create(true).truncate(false).read(true).write(true).clone();
+    let mut file = hold(&path, dir, &how)?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(StorageError::io("write to", &path))?;
+    Ok(file)
+}
+
+fn hold(path: &Path, dir: &Path, how: &OpenOptions) -> Result<File, StorageError> {
+    let mut file = how.open(path).map_err(StorageError::io("open", path))?;
     let begun = Instant::now();
     let mut locked = file.try_lock();
     while matches!(locked, Err(TryLockError::WouldBlock)) && begun.elapsed() < LOCK_WAIT {
@@ -132,11 +152,8 @@ fn lock(dir: &Path) -> Result<File, StorageError> {
             return Err(StorageError::Locked { dir: dir.to_owned(), holder });
         }
         Err(TryLockError::Error(source)) => {
-            return Err(StorageError::Io { doing: "lock", path, source });
+            return Err(StorageError::Io { doing: "lock", path: path.to_owned(), source });
         }
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(StorageError::io("write to", &path))?;
     Ok(file)
 }

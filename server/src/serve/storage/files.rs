@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::bodies::Shelf;
 use super::directory::{Directory, sync_directory};
-use super::segment::{self, Next, Opened, Reader};
+use super::segment::{self, Next, Opened, Reader, Rest};
 use super::{
     Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, snapshot,
 };
@@ -24,12 +24,16 @@ pub(crate) struct FileStorage {
     /// The segment that is appended to; None until the journal was read.
     open: Option<Segment>,
     shelf: Arc<Shelf>,
+    /// Whether it is only looked at: nothing of it is changed.
+    is_looked_at: bool,
     /// The newest snapshot.
     snapshot: Option<Position>,
     /// Up to where the journal was synced.
     durable: Position,
     /// A sync that nobody waits for.
     syncing: Option<Syncing>,
+    /// Bytes of a torn tail that was only looked at.
+    torn: Option<u64>,
     buffer: Vec<u8>,
 }
 
@@ -60,26 +64,50 @@ impl FileStorage {
     pub(crate) fn open(path: &Path, segment_bytes_max: u64) -> Result<FileStorage, StorageError> {
         let directory = Directory::open(path)?;
         let names = directory.names()?;
-        let snapshot = names.iter().filter_map(|name| snapshot::parse_name(name)).max();
-        snapshot::clean(directory.path(), snapshot)?;
+        snapshot::clean(directory.path(), snapshot::newest(&names))?;
+        FileStorage::of(directory, &names, segment_bytes_max, false)
+    }
+
+    /// Looks at a data directory that nobody uses, and changes nothing of it. It can be read, and
+    /// is not to be appended to.
+    pub(crate) fn look(path: &Path) -> Result<FileStorage, StorageError> {
+        let directory = Directory::look(path)?;
+        let names = directory.names()?;
+        FileStorage::of(directory, &names, u64::MAX, true)
+    }
+
+    fn of(
+        directory: Directory,
+        names: &[String],
+        segment_bytes_max: u64,
+        is_looked_at: bool,
+    ) -> Result<FileStorage, StorageError> {
         let mut closed = BTreeMap::new();
         for first in names.iter().filter_map(|name| segment::parse_name(name)) {
             let path = directory.path().join(segment::name(first));
             let bytes = fs::metadata(&path).map_err(StorageError::io("look at", &path))?.len();
             closed.insert(first, bytes);
         }
-        let shelf = Shelf::open(directory.path(), &names, segment_bytes_max)?;
+        let shelf = Shelf::open(directory.path(), names, segment_bytes_max, is_looked_at)?;
+        let snapshot = snapshot::newest(names);
         Ok(FileStorage {
             directory,
             shelf,
+            is_looked_at,
             segment_bytes_max,
             closed,
             open: None,
             snapshot,
             durable: Position(0),
             syncing: None,
+            torn: None,
             buffer: Vec::new(),
         })
+    }
+
+    /// How many files the journal has, and bytes behind its last record that were torn.
+    pub(crate) fn segments(&self) -> (usize, Option<u64>) {
+        (self.closed.len() + usize::from(self.open.is_some()), self.torn)
     }
 
     /// Reads one segment, and says where the one after it has to begin; None if the segment holds
@@ -94,6 +122,7 @@ impl FileStorage {
         let path = self.directory.path().join(segment::name(first));
         let mut reader = match Reader::open(&path, first)? {
             Opened::Segment(reader) => reader,
+            Opened::Stillborn if is_last && self.is_looked_at => return Ok(None),
             Opened::Stillborn if is_last => {
                 fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
                 sync_directory(self.directory.path())?;
@@ -111,7 +140,12 @@ impl FileStorage {
                 Next::Entry(..) => {}
                 Next::End => return Ok(Some(reader.position())),
                 Next::Bad { offset, what } if is_last => {
-                    cut(&path, &mut reader, offset, what)?;
+                    let behind = judge(&path, &mut reader, offset, &what)?;
+                    if self.is_looked_at {
+                        self.torn = Some(behind.bytes);
+                    } else {
+                        cut(&path, &behind, offset, &what)?;
+                    }
                     return Ok(Some(reader.position()));
                 }
                 Next::Bad { offset, what } => {
@@ -196,14 +230,19 @@ impl FileStorage {
     }
 }
 
-/// Cuts the last segment where its records end. Damage that cannot come from a crash is refused:
+/// Looks at what follows a segment's last record. Damage that cannot come from a crash is refused:
 /// something behind it was written when the damaged bytes were durable already.
-fn cut(path: &Path, reader: &mut Reader, offset: u64, what: String) -> Result<(), StorageError> {
+fn judge(path: &Path, reader: &mut Reader, offset: u64, what: &str) -> Result<Rest, StorageError> {
     let behind = reader.look_behind()?;
     if behind.durable > reader.position() {
         let what = format!("{what}, and it was durable before what follows it was written");
         return Err(StorageError::Corrupt { path: path.to_owned(), offset, what });
     }
+    Ok(behind)
+}
+
+/// Cuts the last segment where its records end.
+fn cut(path: &Path, behind: &Rest, offset: u64, what: &str) -> Result<(), StorageError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -242,7 +281,9 @@ impl Storage for FileStorage {
 
     fn read(&mut self, from: Position, each: Each<'_>) -> Result<Position, StorageError> {
         self.check_begin(from)?;
-        self.remove_before(from)?;
+        if !self.is_looked_at {
+            self.remove_before(from)?;
+        }
         let firsts: Vec<Position> = self.closed.keys().copied().collect();
         let mut end = firsts.first().copied().unwrap_or_default();
         let mut last = None;
@@ -269,6 +310,9 @@ impl Storage for FileStorage {
                 offset: 0,
                 what: format!("the journal ends at {end}, before its snapshot of {from}"),
             });
+        }
+        if self.is_looked_at {
+            return Ok(end);
         }
         match last {
             Some((first, path)) => {

@@ -30,6 +30,11 @@ pub(super) fn parse_name(name: &str) -> Option<Position> {
     if digits.len() != 20 { None } else { digits.parse().ok().map(Position) }
 }
 
+/// The newest of the snapshots among these files.
+pub(super) fn newest(names: &[String]) -> Option<Position> {
+    names.iter().filter_map(|name| parse_name(name)).max()
+}
+
 fn name(position: Position) -> String {
     format!("{PREFIX}{position:020}")
 }

@@ -16,7 +16,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 fn open(dir: &TempDir) -> Arc<Shelf> {
-    Shelf::open(dir.path(), &names(dir.path()), FILE_BYTES).expect("it opens")
+    Shelf::open(dir.path(), &names(dir.path()), FILE_BYTES, false).expect("it opens")
 }
 
 /// A shelf on which nothing was before.
@@ -144,7 +144,7 @@ fn a_file_of_a_newer_format_is_refused() {
     let mut bytes = fs::read(&path).expect("it reads");
     bytes[8] = 9;
     fs::write(&path, bytes).expect("it writes");
-    let error = Shelf::open(dir.path(), &names(dir.path()), FILE_BYTES).err();
+    let error = Shelf::open(dir.path(), &names(dir.path()), FILE_BYTES, false).err();
     let error = error.expect("nobody can read it").to_string();
     assert!(error.contains("is written in format 9"), "{error}");
 }
