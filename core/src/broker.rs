@@ -51,6 +51,7 @@ mod evolve;
 mod explain;
 mod inspect;
 mod keep;
+mod leased;
 mod membership;
 mod messages;
 mod naming;

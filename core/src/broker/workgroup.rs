@@ -9,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::evolve::{Evolved, broken, fresh};
+use super::messages::Doing;
 use super::stream::resolve;
 use super::{Broker, Refused, counted, shown, valid_name};
 use crate::effect::Sink;
@@ -297,10 +298,11 @@ impl Broker {
     fn unworked_by(&mut self, id: QueueId, gone: &[(Offset, u64)]) {
         for (start, count) in gone {
             let (queue, mut clock) = self.queue_and_clock(id);
-            let mut states = Vec::new();
+            let mut gone = Vec::new();
+            let each = |first, state| gone.push(Doing { first, count: 1, state });
             let run = (*start, start.plus(*count));
-            queue.work.settle_run(run, &mut clock, |offset, state| states.push((offset, state)));
-            self.let_go_all(id, &states);
+            queue.work.settle_run(run, &mut clock, each);
+            self.let_go_all(id, &gone);
         }
     }
 }
