@@ -29,7 +29,7 @@ mod plain;
 
 pub use malformed::Malformed;
 pub use options::Options;
-pub(crate) use plain::{optional_bytes, optional_own_bytes, own_bytes};
+pub(crate) use plain::{as_bytes, optional_bytes, optional_own_bytes, own_bytes, own_vec};
 
 const KEY: u8 = 1;
 const HEADERS: u8 = 2;

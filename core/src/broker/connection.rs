@@ -230,18 +230,13 @@ impl Broker {
                 }
             }
             Awaits::Record { group, member, .. } => {
-                let group = self.groups.get_mut(&group).expect("a poll's group exists");
-                let reader = group.members.get_mut(&member).expect("a poll's member is there");
+                let state = self.groups.get_mut(&group).expect("a poll's group exists");
+                let reader = state.members.get_mut(&member).expect("a poll's member is there");
                 reader.waiting = None;
-                for topic in reader.topics.iter() {
-                    let topic =
-                        self.topics.get_mut(&topic).expect("a member reads topics that exist");
-                    let polls = topic.polled.get_mut(&group.id).expect("it is counted there");
-                    *polls -= 1;
-                    if *polls == 0 {
-                        topic.polled.remove(&group.id);
-                    }
-                }
+                self.polls_end(group, member);
+            }
+            Awaits::Joined { group, member } | Awaits::Synced { group, member } => {
+                self.joiner_waits_no_more(group, member, number);
             }
             Awaits::Read { partition: (topic, partition), .. } => {
                 let topic = self.topics.get_mut(&topic).expect("a topic that is read exists");

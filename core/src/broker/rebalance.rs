@@ -65,6 +65,9 @@ impl Broker {
         for member in &members {
             self.tell_assignment(id, *member, out);
         }
+        if members.is_empty() {
+            return self.vacated(id, out);
+        }
         self.note_going(id, &before, out);
         self.note_owned(id, |owned| owned.since == generation, out);
         for member in members {
