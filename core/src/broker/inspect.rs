@@ -11,7 +11,9 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Generation, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId};
+use crate::id::{
+    ConnId, ConsumerId, Generation, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId,
+};
 use crate::limits::{GROUPS_PER_PAGE_MAX, OVERVIEW_ROWS_MAX};
 use crate::log::Log;
 use crate::queue::Queue;

@@ -28,6 +28,12 @@ impl Broker {
         self.classic_mut(id).members.get_mut(&member).expect("a known member")
     }
 
+    /// The name of a member's group, if its members assign; for whoever drives the broker.
+    pub fn classic_group(&self, member: MemberId) -> Option<&str> {
+        let id = self.is_classic(member)?;
+        Some(&self.groups[&id].name)
+    }
+
     /// Whether a member is in a group whose members assign.
     pub(in crate::broker) fn is_classic(&self, member: MemberId) -> Option<GroupId> {
         let id = *self.members.get(&member)?;
