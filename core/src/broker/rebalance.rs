@@ -32,7 +32,11 @@ impl Broker {
         let mut owned = Map::default();
         for (partition, member) in group.assignment(&topics) {
             let had = group.owned.get(&partition);
-            let next = match had.filter(|had| group.members.contains_key(&had.member)) {
+            // Who does not read the topic any more has given it up by that.
+            let reads = |had: &&Owned| {
+                group.members.get(&had.member).is_some_and(|m| m.topics.contains(partition.0))
+            };
+            let next = match had.filter(reads) {
                 Some(had) if had.member == member && had.going.is_none() => *had,
                 Some(had) if cooperative && !planted(Planted::NothingIsGivenUpFirst) => {
                     let since = had.going.map_or(generation, |going| going.since);
