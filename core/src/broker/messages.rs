@@ -8,20 +8,13 @@ use super::evolve::{Evolved, broken};
 use super::{Broker, Violation};
 use crate::fact::Stored;
 use crate::id::{Append, Offset, Place, QueueId};
-use crate::log::Log;
+use crate::log::{Log, OFFSET_MAX};
 use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::record::{Batch, RawRecord, Records};
 use crate::time::Time;
 use crate::view::{Attempt, AttemptEnd};
 use crate::work::{Holder, State};
-
-/// Messages in a row, and what they were doing.
-pub(super) struct Doing {
-    pub(super) first: Offset,
-    pub(super) count: u64,
-    pub(super) state: State,
-}
 
 impl Broker {
     pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
@@ -103,27 +96,20 @@ impl Broker {
             }
         }
         let (queue, mut clock) = self.queue_and_clock(id);
-        let mut gone: Vec<Doing> = Vec::new();
-        let settled = queue.work.settle_all(offsets, &mut clock, |first, count, state| match gone
-            .last_mut()
-        {
-            Some(last) if last.state == state && last.first.plus(last.count) == first => {
-                last.count += count;
-            }
-            Some(_) | None => gone.push(Doing { first, count, state }),
-        });
-        if let Err(offset) = settled {
-            return Err(broken(&format!("message {offset} of queue {id}")));
-        }
         let before = queue.own_bytes();
-        if let Some(log) = queue.emptying_log_mut() {
-            for Doing { first, count, .. } in &gone {
-                log.release_run(*first, first.plus(*count));
+        let mut states = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            let Some(state) = queue.work.settle(*offset, &mut clock) else {
+                return Err(broken(&format!("message {offset} of queue {id}")));
+            };
+            states.push((*offset, state));
+            if let Some(log) = queue.emptying_log_mut() {
+                log.release(*offset);
             }
         }
         let after = queue.own_bytes();
         self.stored_bytes -= before - after;
-        self.let_go_all(id, &gone);
+        self.let_go_all(id, &states);
         Ok(())
     }
 
@@ -164,15 +150,15 @@ impl Broker {
                 gone.into_iter().for_each(|offset| self.count_bytes_gone(id, offset));
             }
             let (queue, mut clock) = self.queue_and_clock(id);
-            let mut gone = Vec::new();
-            let each = |first, state| gone.push(Doing { first, count: 1, state });
+            let mut states = Vec::new();
+            let each = |offset, state| states.push((offset, state));
             queue.work.settle_run((*start, end), &mut clock, each);
             let before = queue.own_bytes();
             if let Some(log) = queue.emptying_log_mut() {
                 log.release_run(*start, end);
             }
             self.stored_bytes -= before - self.queues[&id].own_bytes();
-            self.let_go_all(id, &gone);
+            self.let_go_all(id, &states);
         }
         self.tend_kept(id);
         Ok(())
@@ -201,10 +187,10 @@ impl Broker {
     }
 
     /// Messages stop what they were doing.
-    pub(super) fn let_go_all(&mut self, id: QueueId, messages: &[Doing]) {
-        for alike in messages.chunk_by(|a, b| a.state == b.state) {
-            match alike[0].state {
-                State::Leased(holder) => self.let_go_of(id, holder, alike),
+    pub(super) fn let_go_all(&mut self, id: QueueId, messages: &[(Offset, State)]) {
+        for run in messages.chunk_by(|a, b| a.1 == b.1) {
+            match run[0].1 {
+                State::Leased(holder) => self.let_go_of(id, holder, run),
                 State::Ready | State::Delayed | State::Blocked | State::Held | State::Settled => {
                     self.wake(id)
                 }
@@ -213,15 +199,15 @@ impl Broker {
     }
 
     /// A message stops what it was doing.
-    pub(super) fn let_go(&mut self, id: QueueId, first: Offset, state: State) {
-        self.let_go_all(id, &[Doing { first, count: 1, state }]);
+    pub(super) fn let_go(&mut self, id: QueueId, offset: Offset, state: State) {
+        self.let_go_all(id, &[(offset, state)]);
     }
 
     /// Leases end of one holder: credit that they took comes back, and others may go.
-    fn let_go_of(&mut self, id: QueueId, holder: Holder, leases: &[Doing]) {
-        self.gives(holder, id, leases.iter().map(|doing| (doing.first, doing.count)));
+    fn let_go_of(&mut self, id: QueueId, holder: Holder, leases: &[(Offset, State)]) {
+        self.gives(holder, id, leases.iter().map(|(offset, _)| *offset));
         let Holder { conn, consumer: Some(number) } = holder else { return self.wake(id) };
-        let count = leases.iter().map(|doing| doing.count as u32).sum();
+        let count = leases.len() as u32;
         if self.consumers.get(&number).is_none_or(|consumer| !consumer.auto_ack) {
             self.credit_back(conn, count);
         }
@@ -268,9 +254,11 @@ impl Broker {
 
     pub(super) fn log_starts(&mut self, place: Place, next: Offset) -> Evolved {
         let log = self.log(place)?;
-        if next < log.end() {
+        if next < log.end() || next > OFFSET_MAX {
             let end = log.end();
-            return Err(broken(&format!("a log that starts at {next}, before its end {end}")));
+            return Err(broken(&format!(
+                "a log that starts at {next}, and may from its end {end} to {OFFSET_MAX}"
+            )));
         }
         match place {
             Place::Queue(id) => {
@@ -291,6 +279,9 @@ impl Broker {
         attempts: Vec<Attempt>,
     ) -> Evolved {
         self.holding(id, offset)?;
+        if failed == u32::MAX {
+            return Err(broken(&format!("message {offset} of {id}, which failed {failed} times")));
+        }
         let (queue, mut clock) = self.queue_and_clock(id);
         queue.work.set_failed(offset, failed, attempts, ready_at, &mut clock);
         Ok(())
