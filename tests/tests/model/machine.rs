@@ -24,6 +24,10 @@ impl ReferenceStateMachine for Reference {
         reference::acts()
     }
 
+    fn preconditions(model: &Reference, act: &Act) -> bool {
+        model.allows(act)
+    }
+
     fn apply(mut model: Reference, act: &Act) -> Reference {
         model.apply(act);
         model

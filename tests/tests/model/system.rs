@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use fanlight_core::codec::{self, Frame};
 use fanlight_core::{
-    Assignor, Batch, Broker, Budget, CommitOffset, Config, ConnId, Delivery, Destination, Effect,
-    Event, Input, LeaseId, MemberId, MessageState, Offset, Op, PROTOCOL, Position, QueuePolicy,
-    Records, Request, Session, Span, Start, Tag, Target, Time, View,
+    Append, Assignor, Batch, Broker, Budget, CommitOffset, Config, ConnId, Delivery, Destination,
+    Effect, Event, Input, Isolation, LeaseId, MemberId, MessageState, Offset, Op, PROTOCOL,
+    Position, ProducerEpoch, ProducerId, QueuePolicy, Records, Request, Sequenced, Session, Span,
+    Start, Tag, Target, Time, View,
 };
 
 use super::reference::{
-    Act, Answer, DELIVERIES_MAX, PARTITIONS, QUEUES, Reference, State, VISIBILITY_MS,
+    Act, Answer, DELIVERIES_MAX, PARTITIONS, Place, QUEUES, Reference, State, VISIBILITY_MS,
 };
 
 pub(crate) struct System {
@@ -24,8 +25,20 @@ pub(crate) struct System {
     generation: fanlight_core::Generation,
     bodies: u64,
     positions: [u64; 2],
+    producer: Producer,
     /// By queue and offset, as the worker knows them.
     leases: BTreeMap<(usize, u64), LeaseId>,
+}
+
+/// A producer with a transactional name, as it knows itself.
+#[derive(Clone, Debug, Default)]
+struct Producer {
+    life: Option<(ProducerId, ProducerEpoch)>,
+    before: Option<(ProducerId, ProducerEpoch)>,
+    /// The next number for each partition, and for everything else.
+    next: BTreeMap<Option<u32>, u32>,
+    /// What it sent last.
+    last: Option<Op<'static>>,
 }
 
 /// An answer, taken out of what it borrowed from.
@@ -34,6 +47,7 @@ struct Told {
     answer: Answer,
     leases: Vec<LeaseId>,
     positions: Vec<(u32, u64)>,
+    life: Option<(ProducerId, ProducerEpoch)>,
 }
 
 impl System {
@@ -49,9 +63,11 @@ impl System {
             generation: fanlight_core::Generation(0),
             bodies: 0,
             positions: [0; 2],
+            producer: Producer::default(),
             leases: BTreeMap::new(),
         };
         system.start();
+        system.take_over();
         system
     }
 
@@ -147,7 +163,8 @@ impl System {
 
     fn publish(&mut self, to: Target<'static>, count: u8) -> Answer {
         let records = self.records(count);
-        self.ask(ConnId(self.last_conn), Op::publish(to, true, records));
+        let answer = self.ask(ConnId(self.last_conn), Op::publish(to, true, records)).answer;
+        assert!(matches!(answer, Answer::Stored { duplicate: false, .. }), "{answer:?}");
         Answer::Nothing
     }
 
@@ -191,7 +208,88 @@ impl System {
             }
             Act::Restart => self.restart(),
             Act::Pass { ms } => self.pass(ms),
+            Act::Write { to, count } => {
+                let op = self.numbered(to, count, 0);
+                self.producer.last = Some(op.clone());
+                *self.producer.next.entry(lane(to)).or_default() += u32::from(count);
+                self.produce(op)
+            }
+            Act::WriteAgain => {
+                let last = self.producer.last.clone().expect("the model allows it only then");
+                self.produce(last)
+            }
+            Act::WriteBeyond { to } => {
+                let bodies = self.bodies;
+                let op = self.numbered(to, 1, 1);
+                self.bodies = bodies;
+                self.produce(op)
+            }
+            Act::CommitInTransaction { partition } => self.commit_in_transaction(partition),
+            Act::End { commit } => self.end(self.producer.life, commit),
+            Act::TakeOver => self.take_over(),
+            Act::WriteAsZombie { to } => {
+                let (bodies, life) = (self.bodies, self.producer.life);
+                self.producer.life = self.producer.before;
+                let op = self.numbered(to, 1, 0);
+                (self.bodies, self.producer.life) = (bodies, life);
+                self.produce(op)
+            }
+            Act::EndAsZombie { commit } => self.end(self.producer.before, commit),
         }
+    }
+
+    /// A transactional batch with the number that is next, or so many further.
+    fn numbered(&mut self, to: Place, count: u8, beyond: u32) -> Op<'static> {
+        let records = self.records(count);
+        let (producer, epoch) = self.producer.life.expect("it is initialised");
+        let next = self.producer.next.get(&lane(to)).copied().unwrap_or_default();
+        let target = match to {
+            Place::Queue(queue) => Target::Queue { name: QUEUES[queue].into() },
+            Place::Partition(partition) => {
+                Target::Topic { name: "log".into(), partition: Some(partition) }
+            }
+            Place::Fanout => Target::Exchange { name: "amq.fanout".into(), routing_key: "".into() },
+        };
+        let mut op = Op::publish(target, true, records);
+        if let Op::Publish { by, transactional, .. } = &mut op {
+            *by = Some(Sequenced { producer, epoch, sequence: next + beyond });
+            *transactional = true;
+        }
+        op
+    }
+
+    fn produce(&mut self, op: Op<'static>) -> Answer {
+        self.ask(ConnId(self.last_conn), op).answer
+    }
+
+    fn commit_in_transaction(&mut self, partition: u32) -> Answer {
+        let (producer, epoch) = self.producer.life.expect("it is initialised");
+        let offset = Offset(self.positions[partition as usize]);
+        let commit = CommitOffset { topic: "log".into(), partition, offset, metadata: "".into() };
+        let op = Op::CommitInTransaction {
+            producer,
+            epoch,
+            group: "readers".into(),
+            member: Some((self.member, self.generation)),
+            offsets: vec![commit].into(),
+        };
+        self.produce(op)
+    }
+
+    fn end(&mut self, life: Option<(ProducerId, ProducerEpoch)>, commit: bool) -> Answer {
+        let (producer, epoch) = life.expect("it was initialised");
+        self.produce(Op::EndTransaction { producer, epoch, commit })
+    }
+
+    fn take_over(&mut self) -> Answer {
+        let (name, timeout) = (Some("model".into()), Some(Span::from_secs(600)));
+        let op = Op::InitProducer { name, timeout, current: None };
+        let life = self.ask(ConnId(self.last_conn), op).life;
+        let before = self.producer.life;
+        let newer = life.map(|(_, epoch)| epoch) > before.map(|(_, epoch)| epoch);
+        assert!(life.is_some() && newer, "{life:?} after {before:?}");
+        self.producer = Producer { life, before, ..Producer::default() };
+        Answer::Nothing
     }
 
     fn receive(&mut self, queue: usize, max: u8) -> Answer {
@@ -310,6 +408,12 @@ impl System {
             let view = overview.queues.iter().find(|view| view.name == name);
             assert_eq!(view.expect("it is there").end.0, queue.end, "the end of {name}");
         }
+        for partition in 0..PARTITIONS {
+            let index = partition as usize;
+            let (read, stable_end) = committed(&mut broker, self.now, partition);
+            assert_eq!(read, model.visible(index), "what is committed of {partition}");
+            assert_eq!(stable_end, model.stable_end(index), "the stable end of {partition}");
+        }
         for partition in &overview.groups[0].partitions {
             let index = partition.partition as usize;
             assert_eq!(partition.committed.map(|o| o.0), model.committed[index], "committed");
@@ -338,8 +442,48 @@ fn hear(event: &Event<'_>, told: &mut Told) {
     } else if let Event::Count { count, .. } = event {
         told.answer = Answer::Count(*count);
     } else if let Event::Refused { refusal, .. } = event {
-        panic!("the model asks for nothing that is refused: {refusal}");
+        told.answer = Answer::Refused(refusal.code);
+    } else if let Event::ProducerReady { producer, epoch, .. } = event {
+        told.life = Some((*producer, *epoch));
+    } else if let Event::Published { appends, duplicate, .. } = event {
+        let place = |append: &Append| match append.place {
+            // The queues were declared after the one for dead letters.
+            fanlight_core::Place::Queue(id) => (true, id.0 as usize - 2, append.base.0),
+            fanlight_core::Place::Partition(_, at) => (false, at as usize, append.base.0),
+        };
+        let mut places: Vec<_> = appends.iter().map(place).collect();
+        places.sort_unstable();
+        told.answer = Answer::Stored { duplicate: *duplicate, places };
     }
+}
+
+/// The partition that has a count of its own.
+fn lane(to: Place) -> Option<u32> {
+    match to {
+        Place::Partition(partition) => Some(partition),
+        Place::Queue(_) | Place::Fanout => None,
+    }
+}
+
+/// What who reads only what is committed sees of a partition, and where that ends.
+fn committed(broker: &mut Broker, now: Time, partition: u32) -> (Vec<(u64, String)>, u64) {
+    let (mut seen, mut stable, mut from) = (Vec::new(), 0, Some(Offset(0)));
+    let conn = broker.overview().connections.last().expect("somebody is connected").id;
+    while let Some(at) = from.take() {
+        let budget = Budget { isolation: Isolation::Committed, ..Budget::default() };
+        let from_at = Position::At(at);
+        let op = Op::Read { topic: "log".into(), partition, from: from_at, budget };
+        let request = Request { tag: Tag(1), op };
+        broker.apply(now, Input::Request(conn, request), &mut |effect: Effect<'_>| {
+            let Effect::Tell(_, Event::ReadDone { batch, stable_end, .. }) = effect else { return };
+            stable = stable_end.0;
+            let Some(fetched) = batch else { return };
+            let records = fetched.records.iter().zip(0..);
+            seen.extend(records.map(|(r, n)| (fetched.offset(n).0, text(r.body))));
+            from = Some(fetched.next);
+        });
+    }
+    (seen, stable)
 }
 
 fn text(body: &[u8]) -> String {
@@ -361,9 +505,8 @@ fn messages(broker: &mut Broker, now: Time, queue: &str) -> Vec<(u64, State, u32
             .map(|message| {
                 let state = match message.state {
                     MessageState::Ready => State::Ready,
-                    MessageState::Blocked | MessageState::Held => {
-                        unreachable!("the model has no groups and no transactions")
-                    }
+                    MessageState::Held => State::Held,
+                    MessageState::Blocked => unreachable!("the model has no message groups"),
                     MessageState::Leased { until, .. } => {
                         State::Leased { until: until.as_millis() }
                     }
