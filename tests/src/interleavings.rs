@@ -38,9 +38,9 @@ pub enum Step {
 pub struct Scenario {
     /// What is there from the beginning.
     pub declared: Vec<Op<'static>>,
-    /// The queue that is published to and received from.
+    /// The queue, or the work group on one partition, that is received from.
     pub queue: Option<&'static str>,
-    /// The topic that is published to and read in a group.
+    /// The topic that is published to, instead of the queue, and read in a group.
     pub topic: Option<&'static str>,
     /// What each client does, one step after the other.
     pub scripts: Vec<Vec<Step>>,
@@ -189,7 +189,11 @@ impl<'s> World<'s> {
             let conn = ConnId(u64::MAX);
             let session = Session { protocol: PROTOCOL, client: "eye".into() };
             broker.apply(self.now, Input::Open(conn, session), &mut |_: Effect<'_>| {});
-            let op = Op::Peek { queue: queue.into(), from: Offset(0), messages_max: 100 };
+            let part = match self.scenario.topic {
+                Some(_) => format!("{queue}/0"),
+                None => queue.into(),
+            };
+            let op = Op::Peek { queue: part.into(), from: Offset(0), messages_max: 100 };
             let request = Request { tag: Tag(0), op };
             broker.apply(self.now, Input::Request(conn, request), &mut |effect: Effect<'_>| {
                 let Effect::Tell(_, Event::Inspected { view: View::Messages(messages), .. }) =
@@ -243,9 +247,9 @@ impl<'s> World<'s> {
                 let mut batch = Batch::new();
                 let key = (!key.is_empty()).then_some(key.as_bytes());
                 batch.push(key, [], None, name.as_bytes()).expect("it is well formed");
-                let to = match queue {
-                    Some(name) => Target::Queue { name: name.into() },
-                    None => Target::Topic { name: self.scenario.topic?.into(), partition: None },
+                let to = match self.scenario.topic {
+                    Some(name) => Target::Topic { name: name.into(), partition: None },
+                    None => Target::Queue { name: queue?.into() },
                 };
                 Op::publish(to, true, batch.finish().expect("there is a record"))
             }
