@@ -647,11 +647,4 @@ pub enum Fact<'a> {
         /// To this offset of its partition.
         to_offset: Offset,
     },
-    /// A group has no members from now on, until it rebalances.
-    GroupVacated {
-        /// Which.
-        group: GroupId,
-        /// Since when.
-        at: Time,
-    },
 }

@@ -39,16 +39,28 @@ pub enum Planted {
     UnstableIsRead,
     /// A cooperative rebalance gives on at once what its owner still reads.
     NothingIsGivenUpFirst,
-    /// A member that syncs before its leader is answered at once, with nothing.
-    SyncedBeforeTheLeader,
-    /// Where members assign, a member of an old generation may commit.
-    OldGenerationCommits,
-    /// The leader is told of what it proposes itself, and of nobody else.
-    LeaderMissesAMember,
-    /// A static member that comes back reads on where the one before it was.
-    ReturnKeepsThePosition,
-    /// What a group has committed goes by its age alone, also when its members left just now.
-    OffsetsExpireByAgeAlone,
+    /// A message is leased however old it is.
+    AgeIsNotLookedAt,
+    /// A message of a group does not wait for the older ones.
+    LanesAreNotKept,
+    /// A message that came before is known only for half of the window.
+    WindowIsHalf,
+    /// What a snapshot says of the messages that came is not remembered.
+    MemoryIsNotPutBack,
+    /// Retention takes away what an open transaction wrote.
+    RetentionPassesStable,
+    /// Compaction takes the newest record of a key, and leaves the one before.
+    CompactionDropsTheNewest,
+    /// A message is ready at once, whatever delay it came with.
+    FirstDelayIsIgnored,
+    /// Every message is as urgent as any other.
+    PriorityIsIgnored,
+    /// A redriving job counts two for each message.
+    RedriveCountsTwice,
+    /// A queue with a single active consumer gives to all of them.
+    ActiveIsNotSingle,
+    /// All batches that a work group finds are as old as the oldest.
+    WorkGroupFindsAllOld,
 }
 
 /// Whether a bug is on.

@@ -8,6 +8,7 @@ use alloc::string::String;
 use crate::id::{ConnId, ConsumerId, Offset, QueueId, TopicId};
 use crate::log::Log;
 use crate::map::Map;
+use crate::planted::{Planted, planted};
 use crate::policy::{QueueKind, QueuePolicy};
 use crate::record::{Record, Records};
 use crate::sameness::Memory;
@@ -145,8 +146,16 @@ impl Queue {
         let (policy, options) = (&self.policy, record.options);
         let delay = options.delay.unwrap_or(policy.delay);
         Arrival {
-            priority: options.priority.unwrap_or_default().min(policy.priorities),
-            ready_at: if delay > Span::ZERO { at + delay } else { Time::ZERO },
+            priority: match options.priority {
+                Some(priority) if !planted(Planted::PriorityIsIgnored) => {
+                    priority.min(policy.priorities)
+                }
+                Some(_) | None => 0,
+            },
+            ready_at: match delay > Span::ZERO && !planted(Planted::FirstDelayIsIgnored) {
+                true => at + delay,
+                false => Time::ZERO,
+            },
             expires: options.ttl.map_or(Time::MAX, |ttl| at + ttl),
             group: record.key.filter(|_| policy.kind == QueueKind::Fifo),
             held: false,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Offset, ProducerEpoch, ProducerId, Tag};
 
 mod binding;
-mod classic;
 mod inspect;
 mod op;
 mod reading;
@@ -17,7 +16,6 @@ mod target;
 pub use binding::{
     Destination, ExchangeKind, ExchangePolicy, HeaderMatch, MatchMode, WantedHeader,
 };
-pub use classic::{MemberAssignment, MemberName, Protocol};
 pub use inspect::{Inspect, Listed};
 pub use op::Op;
 pub use reading::{Budget, Isolation, Position, Start};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::Offset;
+use crate::planted::{Planted, planted};
 use crate::policy::Sameness;
 use crate::record::Record;
 use crate::time::{Span, Time};
@@ -60,6 +61,7 @@ impl Memory {
     /// The message of this sign that came within the window.
     pub(crate) fn find(&self, sign: &Sign, window: Span, now: Time) -> Option<Offset> {
         let (at, offset) = self.found.get(sign)?;
+        let window = if planted(Planted::WindowIsHalf) { Span(window.0 / 2) } else { window };
         (*at + window > now).then_some(*offset)
     }
 
@@ -83,6 +85,9 @@ impl Memory {
 
     /// Remembers a message, and forgets none.
     pub(crate) fn put_back(&mut self, Remembered { at, offset, sign }: Remembered) {
+        if planted(Planted::MemoryIsNotPutBack) {
+            return;
+        }
         let sign = Arc::new(sign);
         self.found.insert(sign.clone(), (at, offset));
         self.order.push_back((at, offset, sign));

@@ -18,7 +18,6 @@
 mod command;
 mod effects;
 mod explained;
-mod groups;
 mod names;
 mod play;
 mod policy;

@@ -145,7 +145,7 @@ planted! {
     a_snapshot_that_forgets_delays: SnapshotForgetsDelays
         by By::Workload("gives another");
     a_life_with_the_number_of_the_last: EpochStays by By::Trace("attempts-survive-a-restart");
-    commits_that_are_not_fenced: CommitsAreNotFenced by By::Simulation("only the owner commits");
+    commits_that_are_not_fenced: CommitsAreNotFenced by By::Simulation("commits");
     a_poll_that_skips_a_record: PollSkipsARecord by By::Workload("a position beyond the end");
     a_resume_that_skips_a_record: ResumeSkipsARecord by By::Model;
     a_partition_that_goes_to_all: PartitionGoesToAll by By::Simulation("one reader at a time");
@@ -155,15 +155,25 @@ planted! {
     a_timer_that_outlives_its_message: TimersAreNotStopped by By::Workload("timers run");
     a_partition_given_on_while_it_is_read: NothingIsGivenUpFirst
         by By::Simulation("what moves is given up first");
+    a_message_that_is_too_old_and_goes_out: AgeIsNotLookedAt
+        by By::Simulation("nothing is handed out after its expiry");
+    a_message_that_overtakes_its_group: LanesAreNotKept
+        by By::Simulation("a message group is worked in its order");
+    a_message_that_is_forgotten_too_soon: WindowIsHalf
+        by By::Simulation("one offset per deduplicated publish");
+    what_a_snapshot_forgets_of_what_came: MemoryIsNotPutBack
+        by By::Simulation("one offset per deduplicated publish");
+    retention_that_passes_an_open_transaction: RetentionPassesStable
+        by By::Simulation("a record goes only by its topic's policy");
+    compaction_that_drops_the_newest: CompactionDropsTheNewest
+        by By::Simulation("a record goes only by its topic's policy");
+    a_delay_that_is_ignored: FirstDelayIsIgnored
+        by By::Simulation("nothing is handed out before its delay ends");
+    a_priority_that_is_ignored: PriorityIsIgnored by By::Trace("urgent-messages-go-first");
+    a_redriving_job_that_counts_twice: RedriveCountsTwice
+        by By::Simulation("a redriving job counts what it moves");
+    a_single_active_consumer_that_is_not: ActiveIsNotSingle by By::Trace("only-one-consumer-is-active");
+    a_work_group_that_finds_all_records_old: WorkGroupFindsAllOld
+        by By::Trace("a-work-group-counts-delays-from-the-publish");
     a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
-    a_sync_that_is_answered_before_the_leaders: SyncedBeforeTheLeader
-        by By::Trace("members-bring-proposals-and-a-leader-assigns");
-    a_commit_of_an_old_generation: OldGenerationCommits
-        by By::Trace("a-member-that-comes-makes-the-others-join-again");
-    a_leader_that_misses_a_member: LeaderMissesAMember
-        by By::Trace("members-bring-proposals-and-a-leader-assigns");
-    a_return_that_keeps_the_position: ReturnKeepsThePosition
-        by By::Trace("a-static-member-comes-back-to-what-it-had");
-    offsets_that_expire_by_age_alone: OffsetsExpireByAgeAlone
-        by By::Trace("offsets-of-a-group-without-members-expire");
 }

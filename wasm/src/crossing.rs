@@ -180,9 +180,6 @@ impl Ear {
                 | Event::Received { .. }
                 | Event::Settled { .. }
                 | Event::Joined { .. }
-                | Event::JoinedClassic { .. }
-                | Event::Synced { .. }
-                | Event::MembersRemoved { .. }
                 | Event::Assigned { .. }
                 | Event::Expelled { .. }
                 | Event::Pressure { .. }

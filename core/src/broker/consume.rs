@@ -11,6 +11,7 @@ use crate::effect::Sink;
 use crate::event::Event;
 use crate::id::{ConnId, ConsumerId, QueueId, Tag};
 use crate::limits::{DELIVERIES_PER_EVENT_MAX, VISIBILITY_MAX, WAIT_MAX};
+use crate::planted::{Planted, planted};
 use crate::refusal::Code;
 use crate::set::Set;
 use crate::time::Span;
@@ -88,7 +89,8 @@ impl Broker {
     /// A queue has one consumer more. Where only one is active, others wait for it to go.
     fn attach(&mut self, queue: QueueId, consumer: ConsumerId) {
         let queue = self.queue_mut(queue);
-        if queue.policy.single_active && queue.attached > 0 {
+        let is_single = queue.policy.single_active && !planted(Planted::ActiveIsNotSingle);
+        if is_single && queue.attached > 0 {
             queue.standby.push_back(consumer);
         } else {
             queue.consumers.push_back(consumer);
@@ -303,15 +305,10 @@ impl Broker {
     }
 
     pub(super) fn room_on(&self, conn: ConnId) -> Result<(), Refused> {
-        self.room_for_more_on(conn, 1)
-    }
-
-    /// Whether a connection may have so many consumers, members and waiting requests more.
-    pub(super) fn room_for_more_on(&self, conn: ConnId, more: usize) -> Result<(), Refused> {
         let max = self.config.limits.consumers_per_connection_max;
         let conn = &self.conns[&conn];
         let have = conn.consumers.len() + conn.members.len() + conn.waits.len();
-        if more == 0 || have + more <= max as usize {
+        if have < max as usize {
             return Ok(());
         }
         Err(Code::TooMany.because(format!(

@@ -17,6 +17,7 @@ use crate::limits::{
     REDRIVE_CONDITIONS_MAX, REDRIVE_PAUSE, REDRIVE_SCAN_MAX, REDRIVE_SHOWN_MAX, REDRIVE_STEP_MAX,
     REDRIVE_WAIT, REDRIVES_ENDED_MAX, REDRIVES_ENDED_SHOWN_MAX, REDRIVES_MAX,
 };
+use crate::planted::{Planted, planted};
 use crate::record::Record;
 use crate::refusal::Code;
 use crate::request::Condition;
@@ -205,7 +206,7 @@ impl Broker {
                     at.moved += 1;
                 } else {
                     match self.redrive_one(task.queue, offset, task.to, None, out) {
-                        Ok(()) => at.moved += 1,
+                        Ok(()) => at.moved += 1 + u64::from(planted(Planted::RedriveCountsTwice)),
                         Err(refusal) if refusal.code.is_transient() => {
                             return (at, RedriveState::NoRoom, shown);
                         }
@@ -214,7 +215,7 @@ impl Broker {
                 }
             }
             at.next = offset.plus(1);
-            if at.moved == stop {
+            if at.moved >= stop {
                 break;
             }
         }

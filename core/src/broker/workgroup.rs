@@ -9,13 +9,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::evolve::{Evolved, broken, fresh};
-use super::messages::Doing;
 use super::stream::resolve;
 use super::{Broker, Refused, counted, shown, valid_name};
 use crate::effect::Sink;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, Place, QueueId, TopicId};
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::log::Ask;
+use crate::planted::{Planted, planted};
 use crate::policy::QueuePolicy;
 use crate::queue::Queue;
 use crate::refusal::Code;
@@ -251,7 +252,9 @@ impl Broker {
             let (from, log) = (queue.work.end(), queue.log(&self.topics));
             let end = log.end();
             // Delays and times to live begin when a batch came, so each is read by itself.
-            let run = log.next_batch(from).and_then(|(_, records_max)| {
+            let run = log.next_batch(from).and_then(|(_, left)| {
+                let all = planted(Planted::WorkGroupFindsAllOld);
+                let records_max = if all { BATCH_RECORDS_MAX as u32 } else { left };
                 let isolation = Isolation::Uncommitted;
                 log.read(Ask { from, records_max, bytes_max: usize::MAX, bytes_min: 0, isolation })
             });
@@ -259,24 +262,17 @@ impl Broker {
                 self.queue_mut(id).work.skip_to(end);
                 return;
             };
-            let (base, records, offsets) = (run.base, run.records.to_shared(), run.offsets);
-            let offset = |index: u32| {
-                offsets.get(index as usize).copied().unwrap_or(base.plus(u64::from(index)))
-            };
-            let mut from = 0;
-            while from < records.count() {
-                let log = self.queues[&id].log(&self.topics);
-                let (segment, _) = log.find(offset(from)).expect("what was read is held");
-                // A run may be of several batches, which came at different times.
-                let (at, end) = (segment.at, Offset(segment.end()));
-                let more = (from + 1..records.count()).take_while(|next| {
-                    offset(*next) < end && offset(*next) == offset(next - 1).plus(1)
-                });
-                let count = 1 + more.count() as u32;
-                self.queue_mut(id).work.skip_to(offset(from));
-                let part = records.part(from, count).expect("it is a part of the run");
-                self.arrived(id, at, &part);
-                from += count;
+            let (at, base, records) = (run.appended_at, run.base, run.records.to_shared());
+            let offsets = run.offsets;
+            self.queue_mut(id).work.skip_to(base);
+            if offsets.is_empty() {
+                self.arrived(id, at, &records);
+                continue;
+            }
+            for (offset, index) in offsets.into_iter().zip(0..) {
+                self.queue_mut(id).work.skip_to(offset);
+                let record = records.part(index, 1).expect("a run has a record an offset");
+                self.arrived(id, at, &record);
             }
         }
     }
@@ -305,11 +301,10 @@ impl Broker {
     fn unworked_by(&mut self, id: QueueId, gone: &[(Offset, u64)]) {
         for (start, count) in gone {
             let (queue, mut clock) = self.queue_and_clock(id);
-            let mut gone = Vec::new();
-            let each = |first, state| gone.push(Doing { first, count: 1, state });
+            let mut states = Vec::new();
             let run = (*start, start.plus(*count));
-            queue.work.settle_run(run, &mut clock, each);
-            self.let_go_all(id, &gone);
+            queue.work.settle_run(run, &mut clock, |offset, state| states.push((offset, state)));
+            self.let_go_all(id, &states);
         }
     }
 }

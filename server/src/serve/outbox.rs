@@ -287,7 +287,6 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::RedriveEnded { .. }
         | Fact::RedrivesFrom { .. }
         | Fact::BatchAway { .. }
-        | Fact::GroupVacated { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }
@@ -350,9 +349,6 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Cancelled { .. }
         | Event::Settled { .. }
         | Event::Joined { .. }
-        | Event::JoinedClassic { .. }
-        | Event::Synced { .. }
-        | Event::MembersRemoved { .. }
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Pressure { .. }

@@ -11,7 +11,7 @@ use super::cast::{Cast, bind, fanout, queue};
 use crate::dice::Dice;
 
 /// Ids that come again and again.
-const IDS: u64 = 40;
+const IDS: u64 = 10;
 
 pub(super) fn cast(dice: &mut Dice) -> Cast {
     let roles = vec![
@@ -75,7 +75,7 @@ fn brief(dice: &mut Dice) -> QueuePolicy<'static> {
 /// Message groups, each in its order.
 fn lanes(dice: &mut Dice) -> QueuePolicy<'static> {
     let by = *dice.pick(&[Sameness::Id, Sameness::Content]);
-    let window = Span::from_millis(*dice.pick(&[50, 500, 5_000]));
+    let window = Span::from_millis(*dice.pick(&[200, 1_000, 5_000]));
     let recognises = dice.percent(70);
     QueuePolicy {
         kind: QueueKind::Fifo,
@@ -117,7 +117,7 @@ pub(super) fn publish(dice: &mut Dice, bodies: &mut u64) -> Op<'static> {
             ttl,
             delay,
             priority: dice.percent(40).then(|| dice.below(5) as u8),
-            id: dice.percent(30).then_some(id.as_bytes()),
+            id: dice.percent(60).then_some(id.as_bytes()),
         };
         let body = format!("m{bodies}");
         batch.push_with(key, [], None, &options, body.as_bytes()).expect("it is well formed");
