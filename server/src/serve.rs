@@ -126,11 +126,12 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let server = tokio::spawn(sockets.take(listener, stopped));
     // Before anybody knows that the server is there to be stopped.
     let mut signals = Signals::listen()?;
+    let mut reloading = reload::begin(gate.clone(), tls, shard.clone())?;
     announce(&settings, &gate, address);
-    let reloading = reload::begin(gate, tls, shard.clone())?;
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
+        _ = &mut reloading => "hung up",
         result = &mut failed => {
             health.set_failed();
             return Err(because(result));
@@ -271,8 +272,8 @@ fn announce(settings: &Settings, gate: &Gate, address: SocketAddr) {
     }
 }
 
-/// Whether it may listen there: beyond loopback there have to be users, or somebody has to have said
-/// in so many words that there need be none.
+/// Whether it may listen there: beyond loopback there have to be users, or somebody has to have
+/// said in so many words that there need be none.
 fn guarded(settings: &Settings, gate: &Gate, address: SocketAddr) -> Result<(), Error> {
     if address.ip().is_loopback() || gate.is_guarded() || settings.insecure_no_auth {
         return Ok(());

@@ -73,12 +73,19 @@ impl Needs<'_> {
                     self.needs(&[(Read, name), (Write, alternate)]);
                 }
             }
-            Op::DeleteExchange { name, .. } => self.need(Configure, name),
+            Op::DeleteExchange { name, .. }
+            | Op::DeleteQueue { name, .. }
+            | Op::DeleteGroup { group: name }
+            | Op::DeleteWorkGroup { name }
+            | Op::CreateTopic { name, .. }
+            | Op::DeleteTopic { name }
+            | Op::AlterTopic { name, .. }
+            | Op::AddPartitions { topic: name, .. }
+            | Op::DeleteRecords { topic: name, .. } => self.need(Configure, name),
             Op::DeclareQueue { name, policy } | Op::AlterQueue { name, policy } => {
                 self.need(Configure, name);
                 self.dead_letters(name, policy);
             }
-            Op::DeleteQueue { name, .. } => self.need(Configure, name),
             Op::PurgeQueue { name, all } => {
                 self.need(Read, name);
                 if *all {
@@ -86,11 +93,6 @@ impl Needs<'_> {
                     self.need(Configure, name);
                 }
             }
-            Op::CreateTopic { name, .. }
-            | Op::DeleteTopic { name }
-            | Op::AlterTopic { name, .. }
-            | Op::AddPartitions { topic: name, .. }
-            | Op::DeleteRecords { topic: name, .. } => self.need(Configure, name),
             Op::Bind { exchange, to, .. } | Op::Unbind { exchange, to, .. } => {
                 let (Destination::Queue(to) | Destination::Topic(to) | Destination::Exchange(to)) =
                     to;
@@ -102,10 +104,11 @@ impl Needs<'_> {
                     self.producer(by.producer, broker);
                 }
             }
-            Op::Consume { queue, .. }
-            | Op::Receive { queue, .. }
-            | Op::Peek { queue, .. }
-            | Op::Replay { queue, .. } => self.need(Read, queue),
+            Op::Consume { queue: name, .. }
+            | Op::Receive { queue: name, .. }
+            | Op::Peek { queue: name, .. }
+            | Op::Replay { queue: name, .. }
+            | Op::Read { topic: name, .. } => self.need(Read, name),
             Op::Redrive { queue, to, .. } | Op::StartRedrive { queue, to, .. } => {
                 self.need(Read, queue);
                 self.redriven(queue, to.as_ref());
@@ -115,13 +118,11 @@ impl Needs<'_> {
                     self.needs(&[(Read, queue), (Configure, queue)]);
                 }
             }
-            Op::Read { topic, .. } => self.need(Read, topic),
             Op::Join { group, topics, .. } => {
                 self.need(Read, group);
                 topics.iter().for_each(|topic| self.need(Read, topic));
             }
             Op::ResetOffsets { group, topic, .. } => self.needs(&[(Read, group), (Read, topic)]),
-            Op::DeleteGroup { group } => self.need(Configure, group),
             Op::DeleteOffsets { group, topic, .. } => {
                 self.needs(&[(Configure, group), (Read, topic)]);
             }
@@ -143,7 +144,6 @@ impl Needs<'_> {
                 self.needs(&[(Configure, name), (Read, topic)]);
                 self.dead_letters(name, policy);
             }
-            Op::DeleteWorkGroup { name } => self.need(Configure, name),
             Op::Watch { on: true } => self.need(Monitor, "everything that happens"),
             Op::Inspect { what } => self.inspect(what),
             Op::Watch { on: false }

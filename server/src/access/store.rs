@@ -12,8 +12,9 @@ use super::secret;
 
 /// What a user's name may have.
 const NAME_LENGTH_MAX: usize = 64;
-const HEAD: &str = "# Users of a fanlight server, written by `fanlight users`: passwords as argon2id hashes, tokens as
-# SHA-256. The server reads it anew when it changes.
+const HEAD: &str = "\
+# Users of a fanlight server, written by `fanlight users`: passwords as argon2id hashes, tokens
+# as SHA-256. The server reads it anew when it changes.
 
 ";
 

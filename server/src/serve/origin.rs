@@ -1,8 +1,8 @@
 //! Which web pages may speak to the server, and by which names.
 //!
-//! A browser lets any page connect to any address, and says from where it is. Without a look at that
-//! every page that somebody visits could speak to the broker on the same machine; and a page whose
-//! name is made to lead to 127.0.0.1 would even be of the same origin.
+//! A browser lets any page connect to any address, and says from where it is. Without a look at
+//! that every page that somebody visits could speak to the broker on the same machine; and a page
+//! whose name is made to lead to 127.0.0.1 would even be of the same origin.
 
 use std::net::IpAddr;
 
@@ -56,7 +56,8 @@ impl Doors {
             return Ok(());
         }
         Err(format!(
-            "pages from {origin:?} may not connect to this server; --allow-origin names those that may"
+            "pages from {origin:?} may not connect to this server; --allow-origin names those that \
+             may"
         ))
     }
 

@@ -1,5 +1,5 @@
-//! What is read again while the server runs: users and certificates, when they change or when it is
-//! told to.
+//! What is read again while the server runs: users and certificates, when they change or when it
+//! is told to.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,8 @@ struct Reload {
     hangup: Signal,
 }
 
-/// Begins to listen for SIGHUP, and to look at files where there are any.
+/// Begins to listen for SIGHUP, and to look at files where there are any. Ends with a SIGHUP where
+/// there is nothing to read: that is a terminal that was closed.
 pub(crate) fn begin(
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
@@ -54,8 +55,10 @@ pub(crate) fn begin(
     Ok(tokio::spawn(async move {
         loop {
             let told = reload.next().await;
-            reload.users(told).await;
-            reload.certificates(told);
+            let users = reload.users(told).await;
+            if !(users | reload.certificates(told)) {
+                return;
+            }
         }
     }))
 }
@@ -74,28 +77,31 @@ impl Reload {
         }
     }
 
-    fn certificates(&mut self, told: bool) {
-        let Some(tls) = &self.tls else { return };
+    /// Looks at the certificate, if there is one.
+    fn certificates(&mut self, told: bool) -> bool {
+        let Some(tls) = &self.tls else { return false };
         let now = stamps(tls);
         if !told && now == self.certificates {
-            return;
+            return true;
         }
         self.certificates = now;
         match tls.reload() {
             Ok(()) => tracing::info!("read the certificate again: new connections see it"),
             Err(error) => tracing::error!("{error}; the certificate stays as it was"),
         }
+        true
     }
 
-    async fn users(&mut self, told: bool) {
-        let Some(file) = self.gate.file() else { return };
+    /// Looks at the users, if there are any.
+    async fn users(&mut self, told: bool) -> bool {
+        let Some(file) = self.gate.file() else { return false };
         let now = stamp(file);
         if !told && now == self.users {
-            return;
+            return self.gate.is_guarded();
         }
         self.users = now;
         match self.gate.reload() {
-            Ok(None) => {}
+            Ok(None) => return false,
             Ok(Some(accounts)) => {
                 tracing::info!("read {}: {} users", file.display(), accounts.len());
                 // Without a shard there is nobody left to be closed.
@@ -103,5 +109,6 @@ impl Reload {
             }
             Err(error) => tracing::error!("{error}; the users stay as they were"),
         }
+        true
     }
 }

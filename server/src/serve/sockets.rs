@@ -33,7 +33,8 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
 
 /// What who speaks HTTP is told where TLS is spoken: a method's name is no handshake.
 const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-    Content-Type: text/plain\r\nContent-Length: 47\r\n\r\nthis server speaks TLS: use https:// or wss://\n";
+    Content-Type: text/plain\r\nContent-Length: 47\r\n\r\n\
+    this server speaks TLS: use https:// or wss://\n";
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use fanlight_core::{Code, Event, Op, QueuePolicy};
 
-use crate::client::Client;
+use crate::client::{Client, batch, to_queue};
 use crate::process::{PATIENCE, Server, refused, run};
 
 #[test]
@@ -97,4 +97,61 @@ async fn beyond_the_maximum_of_sockets_the_next_is_told_so_until_there_is_room()
         assert!(begun.elapsed() < PATIENCE, "the place of a closed WebSocket is free again");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+}
+
+#[test]
+fn who_is_not_heard_of_is_gone_and_its_place_is_free() {
+    let server = Server::start(&[
+        "--connections-ping-every",
+        "100ms",
+        "--connections-silence-max",
+        "300ms",
+        "--connections-session-wait",
+        "1m",
+    ]);
+    // A socket that takes what is sent, and never says anything: not even a pong.
+    let mut socket = TcpStream::connect(server.address).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let upgrade = format!(
+        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.address
+    );
+    socket.write_all(upgrade.as_bytes()).expect("it takes that");
+    let mut said = Vec::new();
+    socket.read_to_end(&mut said).expect("the server closes it");
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("nothing was heard for 300ms, not even a pong"), "{said}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_closed_at_the_bound_that_is_set() {
+    let server = Server::start(&["--connections-outgoing-bytes-max", "1MiB"]);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("q", QueuePolicy::default()).await;
+    for _ in 0..64 {
+        let published = client.publish(to_queue("q"), batch([vec![7; 1_000_000]])).await;
+        published.expect("the server is there").expect("there is room");
+    }
+    let consume = Op::Consume {
+        queue: "q".into(),
+        prefetch: 1_000,
+        visibility: None,
+        auto_ack: false,
+        exclusive: false,
+    };
+    client.ask(consume).await.expect("the server is there");
+    // It reads nothing until everything that there is has been sent, or given up.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let (code, reason) = client.closed().await.expect("a close frame");
+    assert_eq!((code, reason.contains("more than 1 MiB wait")), (1008, true), "{reason}");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_a_server_that_has_nothing_to_read_again() {
+    let server = Server::start(&[]);
+    server.hang_up();
+    let ended = server.ended();
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(ended.stderr.contains("hung up: stopping"), "{ended:?}");
 }

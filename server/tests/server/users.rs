@@ -294,3 +294,30 @@ async fn wrong_passwords_wait_in_a_bounded_line_and_good_ones_are_remembered() {
     assert_eq!(busy + wrong, 12, "{sentences:?}");
     assert!(busy > 0 && wrong > 0, "{sentences:?}");
 }
+
+#[tokio::test]
+async fn users_that_come_to_a_server_without_any_are_asked_for_from_the_next_signal_on() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let data = data.to_str().expect("a plain name");
+    let server = Server::start(&["--data", data]);
+    let mut before = connect(&server, &Access::default()).await.expect("everybody is let in");
+    let add = ["users", "add", "admin", "--admin", "--data", data];
+    let (code, _, err) = run_with(&format!("{PASSWORD}\n"), &add, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    before.overview().await.expect("nobody has told the server");
+    server.hang_up();
+    let begun = Instant::now();
+    while before.overview().await.is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "who did not say who it is has to go");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(connect(&server, &Access::default()).await.is_err());
+    connect(&server, &password("admin")).await.expect("the admin is let in");
+    // Doors do not open by themselves.
+    std::fs::remove_file(Path::new(data).join("users.toml")).expect("it can be removed");
+    server.hang_up();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(connect(&server, &Access::default()).await.is_err());
+    assert!(server.terminate().stderr.contains("is gone; the users stay as they were"));
+}
