@@ -5,10 +5,12 @@
 //! target/release/examples/cost message 16    # bytes of memory, on Linux: in batches of 16
 //! target/release/examples/cost idle-queue
 //! valgrind --tool=callgrind target/release/examples/cost queue 1000   # and again with 2000
+//! valgrind --tool=callgrind target/release/examples/cost queue 1000 256
 //! ```
 //!
 //! The difference of the two counts of instructions, divided by the thousand rounds between them,
-//! is what a round costs: publish a batch of 16 records of 100 bytes, and take it to its end.
+//! is what a round costs: publish a batch of 16 records (or as many as the third word says) of 100
+//! bytes, and take it to its end.
 
 #[path = "../benches/broker/driver.rs"]
 #[expect(dead_code, reason = "the benches ask for more")]
@@ -22,12 +24,13 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_default();
     let count = args.next().and_then(|count| count.parse().ok()).unwrap_or(1_000);
+    let size = args.next().and_then(|size| size.parse().ok()).unwrap_or(16);
     match what.as_str() {
-        "queue" => queue(Driver::new(), count, 0),
-        "queue-among-idle" => queue(Driver::new(), count, 10_000),
-        "queue-without-journeys" => queue(without_journeys(), count, 0),
-        "topic" => topic(count),
-        "fanout" => fan_out(count),
+        "queue" => queue(Driver::new(), count, size, 0),
+        "queue-among-idle" => queue(Driver::new(), count, size, 10_000),
+        "queue-without-journeys" => queue(without_journeys(), count, size, 0),
+        "topic" => topic(count, size),
+        "fanout" => fan_out(count, size),
         "message" => message(count),
         "idle-queue" => idle_queue(),
         _ => eprintln!(
@@ -42,7 +45,7 @@ fn without_journeys() -> Driver {
     Driver::with(config)
 }
 
-fn queue(mut driver: Driver, rounds: u64, idle: u64) {
+fn queue(mut driver: Driver, rounds: u64, size: u32, idle: u64) {
     for conn in 0..idle {
         let queue = format!("idle-{conn}");
         driver.declare_queue(&queue);
@@ -50,37 +53,37 @@ fn queue(mut driver: Driver, rounds: u64, idle: u64) {
         driver.consume_as(ConnId(10 + conn), &queue, 16);
     }
     driver.declare_queue("jobs");
-    driver.consume_as(CONN, "jobs", 64);
-    let records = batch(16, 100);
+    driver.consume_as(CONN, "jobs", 1_024);
+    let records = batch(size, 100);
     for _ in 0..rounds {
         driver.publish_to_queue("jobs", &records);
         driver.ack_all();
     }
 }
 
-fn topic(rounds: u64) {
+fn topic(rounds: u64, size: u32) {
     let mut driver = Driver::new();
     driver.create_topic("orders", 1);
     driver.join("readers", "orders", Assignor::Range);
-    let records = batch(16, 100);
+    let records = batch(size, 100);
     for _ in 0..rounds {
         driver.publish_to_partition("orders", &records);
         let member = driver.members[0];
-        driver.poll(member, 16);
+        driver.poll(member, size);
         driver.commit(member, "orders");
     }
 }
 
-fn fan_out(rounds: u64) {
+fn fan_out(rounds: u64, size: u32) {
     let mut driver = Driver::new();
     driver.declare_exchange("all", ExchangeKind::Fanout);
     for queue in 0..100 {
         let queue = format!("q{queue}");
         driver.declare_queue(&queue);
         driver.bind("all", &queue, "");
-        driver.consume_as(CONN, &queue, 64);
+        driver.consume_as(CONN, &queue, 1_024);
     }
-    let records = batch(16, 100);
+    let records = batch(size, 100);
     for _ in 0..rounds {
         driver.publish_to_exchange("all", "", &records);
         driver.ack_all();

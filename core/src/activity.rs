@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ConnId, ConsumerId, Generation, MemberId, Offset, ProducerEpoch, ProducerId};
 use crate::refusal::Refusal;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::view::{AttemptEnd, DeathReason};
 
 mod sentence;
@@ -483,6 +483,83 @@ pub enum Activity<'a> {
         /// The publisher.
         conn: ConnId,
     },
+    /// A group whose members assign needs another generation: all are to join again.
+    GroupRebalancing {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// Because of whom.
+        member: MemberId,
+        /// What it did.
+        cause: RebalanceCause,
+        /// How many members there are.
+        members: u32,
+    },
+    /// The members of a group have joined a generation, and one of them is to assign.
+    LeaderChosen {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The generation.
+        generation: Generation,
+        /// How it assigns.
+        #[serde(borrow)]
+        protocol: Cow<'a, str>,
+        /// Who.
+        leader: MemberId,
+        /// How many members there are.
+        members: u32,
+    },
+    /// A leader has assigned.
+    LeaderAssigned {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The generation.
+        generation: Generation,
+        /// Who.
+        leader: MemberId,
+    },
+    /// A member reads other topics.
+    SubscriptionChanged {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The member.
+        member: MemberId,
+        /// The topics, in words: "orders, mails".
+        #[serde(borrow)]
+        topics: Cow<'a, str>,
+    },
+    /// What a group had committed on a partition was forgotten, because it had no members for long.
+    OffsetExpired {
+        /// The group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// The topic.
+        #[serde(borrow)]
+        topic: Cow<'a, str>,
+        /// The partition.
+        partition: u32,
+        /// What was committed.
+        from: Offset,
+        /// How long it was kept.
+        kept: Span,
+    },
+}
+
+/// Why the members of a group are to join again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RebalanceCause {
+    /// A member came.
+    Joined,
+    /// A member proposes something else.
+    Changed,
+    /// The leader wants to assign anew.
+    LeaderAgain,
+    /// A member is out.
+    Left,
 }
 
 /// How a transaction ended.
@@ -530,6 +607,8 @@ pub enum LeaveReason {
     RebalanceTimeout,
     /// Another joined under its instance's name.
     InstanceFenced,
+    /// An administrator removed it.
+    Removed,
 }
 
 /// Why a partition starts later.

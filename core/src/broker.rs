@@ -39,6 +39,7 @@ mod alter;
 mod away;
 mod bindings;
 mod check;
+mod classic;
 mod commit;
 mod connection;
 mod consume;
@@ -51,6 +52,7 @@ mod evolve;
 mod explain;
 mod inspect;
 mod keep;
+mod leased;
 mod membership;
 mod messages;
 mod naming;
@@ -62,6 +64,7 @@ mod publish;
 mod rebalance;
 mod redrive;
 mod redrive_job;
+mod removal;
 mod retention;
 mod room;
 mod route;
@@ -72,10 +75,12 @@ mod tend;
 mod topics;
 mod trace;
 mod transact;
+mod vacant;
 mod via;
 mod workgroup;
 
 use bindings::Bound;
+use classic::{Brings, Syncing};
 use membership::Joining;
 use naming::{counted, out_of_range, shown, span_within, valid_name, within};
 
@@ -158,6 +163,8 @@ pub struct Broker {
     publishers: Map<ConnId, ()>,
     consumers: Map<ConsumerId, Consumer>,
     members: Map<MemberId, GroupId>,
+    /// Members of which another took the instance's name; the newest.
+    fenced: Set<MemberId>,
     waits: Map<u64, Wait>,
     /// Numbers consumers, members and waits of this life.
     last_number: u64,
@@ -175,8 +182,6 @@ struct Conn {
     client: String,
     consumers: Set<ConsumerId>,
     members: Set<MemberId>,
-    /// Members it had that were fenced because another took their instance's name; the newest.
-    fenced: Set<MemberId>,
     waits: Set<u64>,
     /// Queues that are its alone.
     exclusive: Set<QueueId>,
@@ -237,9 +242,32 @@ struct Asked {
 
 #[derive(Clone, Debug)]
 enum Awaits {
-    Message { queues: Vec<QueueId>, asked: Asked },
-    Record { group: GroupId, member: MemberId, budget: Budget, short: Short },
-    Read { partition: Partition, from: Offset, budget: Budget, short: Short },
+    Message {
+        queues: Vec<QueueId>,
+        asked: Asked,
+    },
+    Record {
+        group: GroupId,
+        member: MemberId,
+        budget: Budget,
+        short: Short,
+    },
+    Read {
+        partition: Partition,
+        from: Offset,
+        budget: Budget,
+        short: Short,
+    },
+    /// That the others join.
+    Joined {
+        group: GroupId,
+        member: MemberId,
+    },
+    /// What the leader assigns.
+    Synced {
+        group: GroupId,
+        member: MemberId,
+    },
 }
 
 /// How much is missing until a read or poll that waits has enough.
@@ -292,6 +320,7 @@ impl Broker {
             publishers: Map::default(),
             consumers: Map::default(),
             members: Map::default(),
+            fenced: Set::default(),
             waits: Map::default(),
             last_number: 0,
             due: Vec::new(),
@@ -322,6 +351,7 @@ impl Broker {
                 self.queue_mut(queue).woken = false;
             }
             self.begin_tending();
+            self.begin_vacant(out);
         }
         self.expire(out);
         match input {
@@ -538,6 +568,35 @@ impl Broker {
                 let asked = (timeout, current);
                 return self.init_producer(conn, tag, name.as_deref(), asked, out);
             }
+            Op::JoinClassic {
+                group,
+                member,
+                instance,
+                protocol_type,
+                protocols,
+                session_timeout,
+                rebalance_timeout,
+                initial_delay,
+            } => {
+                let brings = Brings {
+                    member,
+                    instance: instance.as_deref(),
+                    protocol_type: &protocol_type,
+                    protocols: &protocols,
+                    timeouts: (session_timeout, rebalance_timeout),
+                    initial_delay,
+                };
+                return self.join_classic((conn, tag), &group, brings, out);
+            }
+            Op::Sync { member, generation, protocol_type, protocol, assignments } => {
+                let takes_for = (protocol_type.as_deref(), protocol.as_deref());
+                let asked = Syncing { member, generation, takes_for, assignments: &assignments };
+                return self.sync((conn, tag), asked, out);
+            }
+            Op::RemoveMembers { group, members } => {
+                return self.remove_named((conn, tag), &group, &members, out);
+            }
+            Op::Subscribe { member, topics } => self.subscribe(conn, member, &topics, out)?,
             Op::Revoked { member, generation } => self.revoked(conn, member, generation, out)?,
             Op::CommitGroup { group, offsets } => self.commit_group(&group, &offsets, out)?,
             Op::DeleteOffsets { group, topic, partition } => {
@@ -585,6 +644,8 @@ impl Broker {
                 }
                 Due::Lease(..) | Due::Delay(..) | Due::Expiry(..) => {}
                 Due::Redrive(id) => self.redrive_due(id, timer, out),
+                Due::Rebalance(id) => self.rebalance_due(id, timer, out),
+                Due::Offsets(id) => self.offsets_due(id, timer, out),
                 Due::Kept(queue) => self.kept_long_enough(queue, timer, out),
                 Due::Session(member) => self.session_expired(member, timer, out),
                 Due::Revocation(member) => self.revocation_expired(member, timer, out),

@@ -16,6 +16,10 @@ use crate::refusal::Refusal;
 use crate::time::Time;
 use crate::view::{MessageView, RedriveView, View};
 
+mod groups;
+
+pub use groups::{NotRemoved, Proposal};
+
 /// Everything a connection can be told. `tag` is the request's that it answers.
 ///
 /// The order of the variants is their number on the wire: new ones go to the end.
@@ -232,6 +236,54 @@ pub enum Event<'a> {
         /// The first of those that a dry run found.
         #[serde(borrow)]
         messages: Vec<MessageView<'a>>,
+    },
+    /// The member is in its group, whose members assign, and the group is in this generation.
+    JoinedClassic {
+        /// Of the request.
+        tag: Tag,
+        /// What its requests name.
+        member: MemberId,
+        /// The generation.
+        generation: Generation,
+        /// What kind of group it is.
+        #[serde(borrow)]
+        protocol_type: Cow<'a, str>,
+        /// The protocol that was chosen: one that all support, and most like best.
+        #[serde(borrow)]
+        protocol: Cow<'a, str>,
+        /// Who assigns.
+        leader: MemberId,
+        /// For a leader that came back as a static member: the assignment stands, and it does not
+        /// have to assign (KIP-814).
+        skip_assignment: bool,
+        /// Only for the leader: every member, with what it proposes.
+        #[serde(borrow)]
+        members: Cow<'a, [Proposal<'a>]>,
+    },
+    /// A member's assignment.
+    Synced {
+        /// Of the request.
+        tag: Tag,
+        /// What kind of group it is.
+        #[serde(borrow)]
+        protocol_type: Cow<'a, str>,
+        /// The protocol.
+        #[serde(borrow)]
+        protocol: Cow<'a, str>,
+        /// What the leader gave it.
+        #[serde(
+            serialize_with = "crate::record::as_bytes",
+            deserialize_with = "crate::record::own_bytes"
+        )]
+        assignment: Cow<'a, [u8]>,
+    },
+    /// Members were removed, but for these.
+    MembersRemoved {
+        /// Of the request.
+        tag: Tag,
+        /// Those that were not.
+        #[serde(borrow)]
+        refused: Cow<'a, [NotRemoved<'a>]>,
     },
 }
 

@@ -647,4 +647,11 @@ pub enum Fact<'a> {
         /// To this offset of its partition.
         to_offset: Offset,
     },
+    /// A group has no members from now on, until it rebalances.
+    GroupVacated {
+        /// Which.
+        group: GroupId,
+        /// Since when.
+        at: Time,
+    },
 }

@@ -1,10 +1,12 @@
 //! A consumer group: who reads which partition, how far it is, and how far it has committed.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::assign::{Subscriber, share};
+use crate::classic::Classic;
 use crate::id::{ConnId, Generation, GroupId, MemberId, Offset, TopicId};
 use crate::map::Map;
 use crate::request::{Assignor, Start};
@@ -22,7 +24,14 @@ pub(crate) struct Group {
     pub(crate) name: String,
     pub(crate) generation: Generation,
     pub(crate) committed: Map<Partition, Commit>,
-    /// The first member's choice. Volatile, as all that follows.
+    /// Since when it has no members; None: it has, or had when this life of the broker began.
+    pub(crate) vacated_at: Option<Time>,
+    /// Runs while it has no members, until something that it committed is too old. Volatile, as all
+    /// that follows.
+    pub(crate) keeping: TimerId,
+    /// Its members, where they assign; it has then none in `members`.
+    pub(crate) classic: Option<Box<Classic>>,
+    /// The first member's choice.
     pub(crate) assignor: Assignor,
     pub(crate) members: Map<MemberId, Member>,
     /// Static members by their instance's name.
@@ -111,6 +120,9 @@ impl Group {
             name,
             generation: Generation(0),
             committed: Map::default(),
+            vacated_at: Some(Time::ZERO),
+            keeping: TimerId::NONE,
+            classic: None,
             assignor: Assignor::Range,
             members: Map::default(),
             instances: BTreeMap::new(),
@@ -135,9 +147,21 @@ impl Group {
         self.committed.get(&partition).map(|commit| commit.offset)
     }
 
+    /// How many members it has, whoever assigns.
+    pub(crate) fn size(&self) -> usize {
+        self.members.len() + self.classic.as_ref().map_or(0, |classic| classic.members.len())
+    }
+
+    /// Whether it has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.classic.is_none()
+    }
+
     /// What it is doing.
     pub(crate) fn state(&self) -> GroupState {
-        if self.members.is_empty() {
+        if let Some(classic) = &self.classic {
+            classic.state()
+        } else if self.members.is_empty() {
             GroupState::Empty
         } else if self.members.values().any(|member| !member.going.is_empty()) {
             GroupState::Reconciling

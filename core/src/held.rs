@@ -38,35 +38,34 @@ impl Held {
         self.blocks.binary_search_by_key(&number, |(number, _)| *number)
     }
 
-    /// Adds an offset that is not there.
-    pub(crate) fn add(&mut self, offset: Offset) {
-        let (number, bit) = (offset.0 / BLOCK, 1 << (offset.0 % BLOCK));
-        match self.find(number) {
-            Ok(at) => {
-                let bits = &mut self.blocks[at].1;
-                self.empty -= usize::from(*bits == 0);
-                *bits |= bit;
+    /// Adds so many offsets in a row that are not there.
+    pub(crate) fn add(&mut self, first: Offset, count: u64) {
+        each_block(first, count, |number, mask| {
+            match self.find(number) {
+                Ok(at) => {
+                    let bits = &mut self.blocks[at].1;
+                    self.empty -= usize::from(*bits == 0);
+                    *bits |= mask;
+                }
+                Err(at) => self.blocks.insert(at, (number, mask)),
             }
-            Err(at) => self.blocks.insert(at, (number, bit)),
-        }
-        self.len += 1;
+            self.len += u64::from(mask.count_ones());
+        });
     }
 
-    /// Removes an offset, if it is there.
-    pub(crate) fn remove(&mut self, offset: Offset) -> bool {
-        let (number, bit) = (offset.0 / BLOCK, 1 << (offset.0 % BLOCK));
-        let Ok(at) = self.find(number) else { return false };
-        let bits = &mut self.blocks[at].1;
-        if *bits & bit == 0 {
-            return false;
-        }
-        *bits &= !bit;
-        self.len -= 1;
-        if *bits == 0 {
-            self.empty += 1;
-            self.sweep();
-        }
-        true
+    /// Removes of so many offsets in a row those that are there.
+    pub(crate) fn remove(&mut self, first: Offset, count: u64) {
+        each_block(first, count, |number, mask| {
+            let Ok(at) = self.find(number) else { return };
+            let bits = &mut self.blocks[at].1;
+            let there = *bits & mask;
+            *bits &= !mask;
+            self.len -= u64::from(there.count_ones());
+            if *bits == 0 && there != 0 {
+                self.empty += 1;
+                self.sweep();
+            }
+        });
     }
 
     fn sweep(&mut self) {
@@ -93,6 +92,18 @@ impl Held {
     }
 }
 
+/// Tells of each block that has some of these offsets: its number, and their bits.
+fn each_block(first: Offset, count: u64, mut tell: impl FnMut(u64, u64)) {
+    let (mut from, end) = (first.0, first.0 + count);
+    while from < end {
+        let number = from / BLOCK;
+        let to = end.min((number + 1) * BLOCK);
+        let bits = u64::MAX >> (BLOCK - (to - from));
+        tell(number, bits << (from % BLOCK));
+        from = to;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;
@@ -108,11 +119,16 @@ mod tests {
             let range = 100 << rng.below(10);
             for _ in 0..2_000 {
                 let offset = Offset(u64::from(rng.below(range)));
-                if !model.contains(&offset) && rng.below(2) == 0 {
-                    held.add(offset);
-                    model.insert(offset);
+                let count = 1 + u64::from(rng.below(100));
+                let run = || (offset.0..offset.0 + count).map(Offset);
+                if rng.below(2) == 0 {
+                    if run().all(|offset| !model.contains(&offset)) {
+                        held.add(offset, count);
+                        model.extend(run());
+                    }
                 } else {
-                    assert_eq!(held.remove(offset), model.remove(&offset), "seed {seed}");
+                    held.remove(offset, count);
+                    model.retain(|held| run().all(|offset| offset != *held));
                 }
                 assert_eq!(held.first(), model.first().copied(), "seed {seed}");
                 assert_eq!((held.len(), held.is_empty()), (model.len() as u64, model.is_empty()));

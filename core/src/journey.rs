@@ -137,30 +137,37 @@ impl Journeys {
         self.steps.push_back(Step { at, place, run, did });
     }
 
-    /// Notes what was done to messages in ascending order: a step for each run of equal distances
-    /// to which the same was done.
+    /// Notes what was done to messages in ascending order, so many in a row from each of these
+    /// offsets on: a step for each run of equal distances to which the same was done.
     pub(crate) fn note_each(
         &mut self,
         at: Time,
         place: Place,
-        messages: impl IntoIterator<Item = (Offset, Did)>,
+        runs: impl IntoIterator<Item = (Offset, u32, Did)>,
     ) {
         if self.max == 0 {
             return;
         }
-        let mut messages = messages.into_iter();
-        let Some((first, mut did)) = messages.next() else { return };
-        let (mut run, mut last) = (Covered::one(first), first.0);
-        for (offset, next) in messages {
+        let mut runs = runs.into_iter();
+        let Some((first, count, mut did)) = runs.next() else { return };
+        let mut run = Covered { count, ..Covered::one(first) };
+        for (offset, mut count, next) in runs {
+            let last = run.base + u64::from(run.stride) * u64::from(run.count - 1);
             let distance = u32::try_from(offset.0.saturating_sub(last)).unwrap_or(0);
             let goes_on = distance > 0 && (run.count == 1 || distance == run.stride);
+            let mut base = offset.0;
             if goes_on && next == did {
                 (run.stride, run.count) = (distance, run.count + 1);
-            } else {
-                self.note(at, place, run, core::mem::replace(&mut did, next));
-                run = Covered::one(offset);
+                (base, count) = (base + 1, count - 1);
+                if distance == 1 {
+                    run.count += count;
+                    count = 0;
+                }
             }
-            last = offset.0;
+            if count > 0 {
+                self.note(at, place, run, core::mem::replace(&mut did, next));
+                run = Covered { base, stride: 1, count };
+            }
         }
         self.note(at, place, run, did);
     }
@@ -244,7 +251,7 @@ mod tests {
     #[test]
     fn equal_distances_are_one_step_and_cover_no_other_message() {
         let mut journeys = Journeys::new(100);
-        let each = |offset: u64| (Offset(offset), Did::Acked { conn: ConnId(offset % 2) });
+        let each = |offset: u64| (Offset(offset), 1, Did::Acked { conn: ConnId(offset % 2) });
         journeys.note_each(Time::ZERO, JOBS, [3, 5, 7, 9].map(each));
         assert_eq!(journeys.steps.len(), 1);
         let covered: Vec<u64> =
@@ -252,10 +259,18 @@ mod tests {
         assert_eq!(covered, [3, 5, 7, 9]);
         journeys.note_each(Time::ZERO, JOBS, [20, 21, 23, 24].map(each));
         assert_eq!(journeys.steps.len(), 4, "21 and 23 were acknowledged by the same");
+        let runs_of = |journeys: &Journeys| -> Vec<_> {
+            let step = |s: &Step| (s.run.base, s.run.stride, s.run.count);
+            journeys.steps.iter().map(step).collect()
+        };
+        let mut journeys = Journeys::new(100);
+        let alike = [(3, 1), (5, 4), (9, 2), (11, 1), (20, 3)];
+        let runs = alike.map(|(base, count)| (Offset(base), count, Did::Due));
+        journeys.note_each(Time::ZERO, JOBS, runs);
+        assert_eq!(runs_of(&journeys), [(3, 2, 2), (6, 1, 6), (20, 1, 3)]);
         let mut journeys = Journeys::new(100);
         journeys.note_all(Time::ZERO, JOBS, &[3, 5, 7, 8, 9, 40].map(Offset), &Did::Due);
-        let runs: Vec<_> = journeys.steps.iter().map(|s| (s.run.base, s.run.count)).collect();
-        assert_eq!(runs, [(3, 3), (8, 2), (40, 1)]);
+        assert_eq!(runs_of(&journeys), [(3, 2, 3), (8, 1, 2), (40, 1, 1)]);
     }
 
     #[test]

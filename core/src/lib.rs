@@ -72,6 +72,7 @@
 //! | `cleaner` | which records of a compacted partition are the newest of their key |
 //! | `work` | which messages of a log are ready, leased, delayed: one by one |
 //! | `queue` `topic` `group` `exchange` | what is made of these |
+//! | `classic` | a group whose members assign: who joined, who leads, what is waited for |
 //! | `producer` `transaction` | who numbers what is published, and what is decided at once |
 //! | `policy` | how a queue treats its messages, and a topic keeps its records |
 //! | `assign` | which member of a group should read which partition |
@@ -84,6 +85,7 @@ extern crate alloc;
 mod activity;
 mod assign;
 mod broker;
+mod classic;
 mod cleaner;
 pub mod codec;
 mod death;
@@ -120,11 +122,13 @@ mod via;
 mod view;
 mod work;
 
-pub use activity::{Activity, LeaveReason, Loss, TransactionEnd, TrimReason};
+pub use activity::{Activity, LeaveReason, Loss, RebalanceCause, TransactionEnd, TrimReason};
 pub use broker::{Broker, Config, LoadError, Violation};
 pub use death::deaths;
 pub use effect::{CloseReason, Effect, Sink};
-pub use event::{Assignment, Delivery, Duplicate, Event, Fetched, OffsetChange};
+pub use event::{
+    Assignment, Delivery, Duplicate, Event, Fetched, NotRemoved, OffsetChange, Proposal,
+};
 pub use fact::{Away, ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
 pub use home::{Home, Homes};
 pub use id::{
@@ -143,13 +147,13 @@ pub use record::{Batch, Headers, Malformed, Options, RawRecord, Record, Records}
 pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, Budget, CommitOffset, Condition, Destination, ExchangeKind, ExchangePolicy,
-    HeaderMatch, Inspect, Isolation, Listed, MatchMode, Op, PROTOCOL, Pick, Position, Request,
-    Sequenced, Session, Start, Target, Unroutable, WantedHeader,
+    HeaderMatch, Inspect, Isolation, Listed, MatchMode, MemberAssignment, MemberName, Op, PROTOCOL,
+    Pick, Position, Protocol, Request, Sequenced, Session, Start, Target, Unroutable, WantedHeader,
 };
 pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};
 pub use view::{
-    Attempt, AttemptEnd, BindingView, ConnectionDetail, ConnectionView, ConsumerView,
+    Attempt, AttemptEnd, BindingView, ClassicView, ConnectionDetail, ConnectionView, ConsumerView,
     DeadlineReason, Death, DeathReason, DueView, ExchangeView, GroupMemberView, GroupPartitionView,
     GroupState, GroupSummary, GroupView, Happened, HoldsView, JourneyStep, JourneyView, MemberView,
     MessageState, MessageView, Overview, Page, PartitionView, ProducerView, QueueConsumerView,

@@ -161,9 +161,22 @@ pub const REBALANCE_TIMEOUT_DEFAULT: Span = Span::from_secs(60);
 pub const REBALANCE_TIMEOUT_MAX: Span = Span::from_millis(i32::MAX as u64);
 /// The shortest rebalance timeout.
 pub const REBALANCE_TIMEOUT_MIN: Span = Span::from_millis(100);
-/// Members of which a connection is told that they were fenced, rather than that they are unknown:
-/// the newest.
-pub const FENCED_REMEMBERED_MAX: usize = 64;
+/// Members of which it is known that another took their instance's name: the newest. Of older ones
+/// it is said that they are unknown.
+pub const FENCED_REMEMBERED_MAX: usize = 1_024;
+/// Protocols that a member of a group whose members assign supports.
+pub const PROTOCOLS_PER_MEMBER_MAX: usize = 16;
+/// Bytes of what all members of such a group propose: the leader is told of it in one event.
+pub const PROPOSALS_BYTES_MAX: usize = 4 << 20;
+/// Bytes of what a leader assigns.
+pub const ASSIGNMENTS_BYTES_MAX: usize = 4 << 20;
+/// How long a group without members waits for more of them when the first one comes, where that
+/// does not say (Kafka's `group.initial.rebalance.delay.ms`).
+pub const INITIAL_DELAY_DEFAULT: Span = Span::from_secs(3);
+/// Members that one `RemoveMembers` names.
+pub const REMOVALS_PER_REQUEST_MAX: usize = 1_024;
+/// Offsets that one group forgets in one step, because nobody is there who would commit anew.
+pub const OFFSETS_EXPIRED_PER_APPLY_MAX: usize = 4_096;
 /// How long a delivery is leased where neither consumer nor queue says (SQS's default).
 pub const VISIBILITY_DEFAULT: Span = Span::from_secs(30);
 
@@ -233,6 +246,9 @@ pub struct Limits {
     pub waits_per_queue_max: u32,
     /// Steps of messages' journeys that are remembered, of all messages together; zero: none.
     pub journey_steps_max: u32,
+    /// How long offsets are kept that a group without members has committed (Kafka's
+    /// `offsets.retention.minutes`). None: for ever.
+    pub offsets_retention: Option<Span>,
 }
 
 impl Default for Limits {
@@ -262,6 +278,7 @@ impl Default for Limits {
             consumers_per_queue_max: 10_000,
             waits_per_queue_max: 65_536,
             journey_steps_max: 65_536,
+            offsets_retention: Some(Span::from_secs(7 * 24 * 60 * 60)),
         }
     }
 }

@@ -166,11 +166,18 @@ impl Log {
         segment.raw(index)
     }
 
-    /// Gives up one record of a queue's log; it has not been given up before.
-    pub(crate) fn release(&mut self, offset: Offset) {
-        let index = self.position(offset).expect("a record is released once, while it is held");
+    /// The batch that holds this record, the record's index in it, and how many records from there
+    /// on are certain to be in a row.
+    pub(crate) fn in_a_row(&self, offset: Offset) -> Option<(&Segment, u32, u64)> {
+        let (segment, index) = self.find(offset)?;
+        let count = if segment.kept().is_some() { 1 } else { segment.end() - offset.0 };
+        Some((segment, index, count))
+    }
+
+    /// Gives up records of one batch of a queue's log; they have not been given up before.
+    fn release(&mut self, index: usize, count: u32) {
         let segment = &mut self.segments[index];
-        segment.live = segment.live.checked_sub(1).expect("a record is released once");
+        segment.live = segment.live.checked_sub(count).expect("a record is released once");
         if segment.live > 0 {
             return;
         }
@@ -204,12 +211,7 @@ impl Log {
             if from >= to {
                 return;
             }
-            if from == segment.base && to == segment.end() && segment.live == segment.count {
-                segment.live = 1;
-                self.release(Offset(from));
-            } else {
-                (from..to).for_each(|offset| self.release(Offset(offset)));
-            }
+            self.release(next, (to - from) as u32);
             from = to;
         }
     }

@@ -4,6 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Index;
 
+use crate::group::Partition;
+use crate::id::{
+    ConnId, ConsumerId, GroupId, MemberId, Place, ProducerId, QueueId, RedriveId, TopicId,
+};
+use crate::producer::Lane;
+
 /// Removed entries are swept out when there are so many, and more than the others.
 const SWEEP_MIN: usize = 32;
 
@@ -25,12 +31,87 @@ impl<K, V> Default for Map<K, V> {
     }
 }
 
-impl<K: Ord + Copy, V> Map<K, V> {
+/// What things are found by.
+pub(crate) trait Key: Ord + Copy {
+    /// At most so many keys lie between a lesser key and this one, the lesser one counted.
+    fn places_after(self, lesser: Self) -> usize;
+}
+
+impl Key for u64 {
+    fn places_after(self, lesser: u64) -> usize {
+        usize::try_from(self - lesser).unwrap_or(usize::MAX)
+    }
+}
+
+impl Key for u32 {
+    fn places_after(self, lesser: u32) -> usize {
+        u64::from(self).places_after(u64::from(lesser))
+    }
+}
+
+impl Key for Partition {
+    fn places_after(self, (topic, partition): Partition) -> usize {
+        if self.0 == topic { self.1.places_after(partition) } else { usize::MAX }
+    }
+}
+
+macro_rules! numbers {
+    ($($id:ty),*) => {
+        $(impl Key for $id {
+            fn places_after(self, lesser: $id) -> usize {
+                self.0.places_after(lesser.0)
+            }
+        })*
+    };
+}
+
+numbers!(ConnId, ConsumerId, GroupId, MemberId, ProducerId, QueueId, RedriveId, TopicId);
+
+/// Keys that say nothing of what lies between them.
+macro_rules! sparse {
+    ($($key:ty),*) => {
+        $(impl Key for $key {
+            fn places_after(self, _: $key) -> usize {
+                usize::MAX
+            }
+        })*
+    };
+}
+
+sparse!(Place, Lane, (GroupId, Partition), (bool, u32));
+
+impl<K: Key, V> Map<K, V> {
+    #[inline]
     fn find(&self, key: K) -> Result<usize, usize> {
-        match self.places.last() {
-            Some((last, _)) if *last >= key => self.places.binary_search_by(|(k, _)| k.cmp(&key)),
-            Some(_) | None => Err(self.places.len()),
+        let Some((first, _)) = self.places.first() else { return Err(0) };
+        if key < *first {
+            return Err(0);
         }
+        // Where no number is missing a key is as far from the first as their numbers are.
+        let guess = key.places_after(*first);
+        match self.places.get(guess) {
+            Some((found, _)) if *found == key => Ok(guess),
+            Some(_) | None => self.search(key, guess),
+        }
+    }
+
+    /// Finds a key that is not at the guessed place, and so nearer to the first.
+    fn search(&self, key: K, guess: usize) -> Result<usize, usize> {
+        if self.places.last().is_none_or(|(last, _)| *last < key) {
+            return Err(self.places.len());
+        }
+        let mut high = guess.min(self.places.len() - 1);
+        let mut step = 1;
+        while self.places[high].0 > key {
+            let low = high.saturating_sub(step);
+            if self.places[low].0 < key {
+                let between = &self.places[low + 1..high];
+                let found = between.binary_search_by(|(k, _)| k.cmp(&key));
+                return found.map(|at| at + low + 1).map_err(|at| at + low + 1);
+            }
+            (high, step) = (low, step * 2);
+        }
+        Ok(high)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -154,15 +235,15 @@ impl<K: Ord + Copy, V> Map<K, V> {
     }
 }
 
-impl<K: Ord + Copy, V: PartialEq> PartialEq for Map<K, V> {
+impl<K: Key, V: PartialEq> PartialEq for Map<K, V> {
     fn eq(&self, other: &Map<K, V>) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl<K: Ord + Copy, V: Eq> Eq for Map<K, V> {}
+impl<K: Key, V: Eq> Eq for Map<K, V> {}
 
-impl<K: Ord + Copy, V> Index<&K> for Map<K, V> {
+impl<K: Key, V> Index<&K> for Map<K, V> {
     type Output = V;
 
     fn index(&self, key: &K) -> &V {
@@ -170,7 +251,7 @@ impl<K: Ord + Copy, V> Index<&K> for Map<K, V> {
     }
 }
 
-impl<K: Ord + Copy, V> IntoIterator for Map<K, V> {
+impl<K: Key, V> IntoIterator for Map<K, V> {
     type Item = (K, V);
     type IntoIter = core::iter::FilterMap<
         alloc::vec::IntoIter<(K, Option<Box<V>>)>,

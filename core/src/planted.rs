@@ -39,6 +39,16 @@ pub enum Planted {
     UnstableIsRead,
     /// A cooperative rebalance gives on at once what its owner still reads.
     NothingIsGivenUpFirst,
+    /// A member that syncs before its leader is answered at once, with nothing.
+    SyncedBeforeTheLeader,
+    /// Where members assign, a member of an old generation may commit.
+    OldGenerationCommits,
+    /// The leader is told of what it proposes itself, and of nobody else.
+    LeaderMissesAMember,
+    /// A static member that comes back reads on where the one before it was.
+    ReturnKeepsThePosition,
+    /// What a group has committed goes by its age alone, also when its members left just now.
+    OffsetsExpireByAgeAlone,
     /// A message is leased however old it is.
     AgeIsNotLookedAt,
     /// A message of a group does not wait for the older ones.

@@ -29,7 +29,7 @@ mod plain;
 
 pub use malformed::Malformed;
 pub use options::Options;
-pub(crate) use plain::{optional_bytes, optional_own_bytes, own_bytes};
+pub(crate) use plain::{as_bytes, optional_bytes, optional_own_bytes, own_bytes, own_vec};
 
 const KEY: u8 = 1;
 const HEADERS: u8 = 2;
@@ -346,6 +346,21 @@ impl<'a> Records<'a> {
     /// The record at `index`, if there are that many.
     pub fn raw(&self, index: u32) -> Option<RawRecord<'_>> {
         self.slice(index).map(|bytes| RawRecord(Cow::Borrowed(bytes)))
+    }
+
+    /// So many records from `index` on, or as many as there are.
+    pub(crate) fn raws(&self, index: u32, count: u32) -> impl Iterator<Item = RawRecord<'_>> {
+        let bytes = self.as_bytes();
+        let all = self.count();
+        let (ends, records) = bytes[4..].split_at(4 * all as usize);
+        let (from, to) = (index.min(all), index.saturating_add(count).min(all));
+        let mut start = if from == 0 { 0 } else { word(ends, from as usize - 1) as usize };
+        ends[4 * from as usize..4 * to as usize].chunks_exact(4).map(move |end| {
+            let end = word(end, 0) as usize;
+            let bytes = &records[start..end];
+            start = end;
+            RawRecord(Cow::Borrowed(bytes))
+        })
     }
 
     /// The parts of the record at `index`, if there are that many.

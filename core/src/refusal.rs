@@ -113,6 +113,11 @@ codes! {
     IllegalGeneration = 310,
     /// Another has joined under the member's instance name.
     FencedInstanceId = 311,
+    /// The group rebalances: join again.
+    RebalanceInProgress = 312,
+    /// The group shares out in another way: the broker does it or its members do, they are of
+    /// another type, or support none of the same protocols.
+    InconsistentGroupProtocol = 313,
     /// A record or batch is larger than the limit.
     TooLarge = 400,
     /// The queue holds as many messages as it may.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Offset, ProducerEpoch, ProducerId, Tag};
 
 mod binding;
+mod classic;
 mod inspect;
 mod op;
 mod reading;
@@ -16,6 +17,7 @@ mod target;
 pub use binding::{
     Destination, ExchangeKind, ExchangePolicy, HeaderMatch, MatchMode, WantedHeader,
 };
+pub use classic::{MemberAssignment, MemberName, Protocol};
 pub use inspect::{Inspect, Listed};
 pub use op::Op;
 pub use reading::{Budget, Isolation, Position, Start};

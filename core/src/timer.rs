@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::id::{MemberId, Offset, ProducerId, QueueId, RedriveId, TopicId};
+use crate::id::{GroupId, MemberId, Offset, ProducerId, QueueId, RedriveId, TopicId};
 use crate::limits::DUE_SCAN_MAX;
 use crate::time::Time;
 use crate::view::DeadlineReason;
@@ -53,6 +53,10 @@ pub(crate) enum Due {
     Compaction(TopicId, u32),
     /// A job goes on redriving.
     Redrive(RedriveId),
+    /// The members of this group should have joined, or synced.
+    Rebalance(GroupId),
+    /// Offsets of this group may have been kept for long enough.
+    Offsets(GroupId),
 }
 
 impl Due {
@@ -66,6 +70,8 @@ impl Due {
             Due::Revocation(_) => DeadlineReason::RebalanceEnds,
             Due::Wait(_) => DeadlineReason::WaitEnds,
             Due::Redrive(_) => DeadlineReason::RedriveGoesOn,
+            Due::Rebalance(_) => DeadlineReason::RebalanceEnds,
+            Due::Offsets(_) => DeadlineReason::OffsetsExpire,
             Due::Producer(_) => DeadlineReason::ProducerIdle,
             Due::Transaction(_) => DeadlineReason::TransactionEnds,
             Due::Tend(_, reason) => reason,

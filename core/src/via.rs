@@ -19,6 +19,13 @@ impl Ways {
         self.runs.get(after.checked_sub(1)?)?.1.as_deref()
     }
 
+    /// By what this message came, and the next offset from which on they may have come otherwise.
+    pub(crate) fn in_a_row(&self, offset: Offset) -> (Option<&Via<'static>>, Offset) {
+        let after = self.runs.partition_point(|(from, _)| *from <= offset);
+        let via = after.checked_sub(1).and_then(|at| self.runs[at].1.as_deref());
+        (via, self.runs.get(after).map_or(Offset(u64::MAX), |(from, _)| *from))
+    }
+
     /// By what the newest messages came.
     pub(crate) fn newest(&self) -> Option<&Via<'static>> {
         self.runs.back()?.1.as_deref()

@@ -134,6 +134,8 @@ pub enum DeadlineReason {
     RebalanceEnds,
     /// A job goes on redriving.
     RedriveGoesOn,
+    /// Offsets of a group without members may have been kept for long enough.
+    OffsetsExpire,
 }
 
 /// An exchange.
@@ -344,15 +346,31 @@ pub struct GroupView {
     pub state: GroupState,
     /// How often its assignment changed.
     pub generation: Generation,
-    /// How partitions are shared out.
+    /// How partitions are shared out, where the broker does that.
     pub assignor: Assignor,
+    /// How its members do it, where they do.
+    pub classic: Option<ClassicView>,
+    /// Since when it has no members; None: it has some, or never had any.
+    pub vacated_at: Option<Time>,
     /// Its members.
     pub members: Vec<MemberView>,
     /// Every partition of the topics that it has committed on or reads.
     pub partitions: Vec<GroupPartitionView>,
 }
 
-/// What a group is doing, in Kafka's words.
+/// A group whose members assign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassicView {
+    /// What kind of group it is, in its members' words.
+    pub protocol_type: String,
+    /// The protocol of this generation; None: the first is not there yet.
+    pub protocol: Option<String>,
+    /// Who assigns.
+    pub leader: MemberId,
+}
+
+/// What a group is doing, in Kafka's words. One that is not there is `Dead` to Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum GroupState {
@@ -362,6 +380,10 @@ pub enum GroupState {
     Stable,
     /// Some of them have yet to give up what others wait for.
     Reconciling,
+    /// Its members assign, and are waited for to join.
+    PreparingRebalance,
+    /// They have joined, and the leader is waited for to assign.
+    CompletingRebalance,
 }
 
 /// A group in a listing.
@@ -378,6 +400,8 @@ pub struct GroupSummary {
     pub generation: Generation,
     /// How many members it has.
     pub members: u32,
+    /// What kind of group it is, where its members assign.
+    pub protocol_type: Option<String>,
 }
 
 /// A member of a group.
@@ -392,6 +416,18 @@ pub struct MemberView {
     pub client: String,
     /// The name under which it comes back, if it is a static member.
     pub instance: Option<String>,
+    /// Where members assign: what it proposes in the group's protocol.
+    #[serde(
+        serialize_with = "crate::record::as_bytes",
+        deserialize_with = "crate::record::own_vec"
+    )]
+    pub metadata: Vec<u8>,
+    /// Where members assign: what it was given.
+    #[serde(
+        serialize_with = "crate::record::as_bytes",
+        deserialize_with = "crate::record::own_vec"
+    )]
+    pub assignment: Vec<u8>,
 }
 
 /// How far a group is in a partition.

@@ -14,24 +14,26 @@
 //!   └──────┴──── its transaction commits ── held
 //! ```
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::id::{ConnId, ConsumerId, Offset, QueueId};
+use crate::id::{ConnId, ConsumerId, LeaseId, Offset, QueueId};
 use crate::limits::HISTORY_MAX;
 use crate::planted::{Planted, planted};
 use crate::time::Time;
-use crate::timer::{Due, TimerId, Timers};
+use crate::timer::{TimerId, Timers};
 use crate::view::Attempt;
 
+mod check;
 mod lanes;
 mod runs;
+mod settle;
+mod slots;
 
 use lanes::Lanes;
-pub(crate) use runs::Runs;
-
-const BLOCK: u64 = 64;
+use runs::Runs;
+pub(crate) use slots::Slot;
+use slots::{At, Slots, UNTOUCHED};
 
 /// What a message is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,57 +54,6 @@ pub(crate) struct Holder {
     pub(crate) conn: ConnId,
     /// None: it was received, not pushed.
     pub(crate) consumer: Option<ConsumerId>,
-}
-
-/// What is known of a message that was touched.
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub(crate) state: State,
-    /// When the lease or the delay ends.
-    pub(crate) until: Time,
-    /// When it is too old to be delivered.
-    pub(crate) expires: Time,
-    /// Runs while something is due.
-    timer: TimerId,
-    /// Attempts that ended without an acknowledgement.
-    pub(crate) failed: u32,
-    /// How often it was delivered in this life of the broker.
-    pub(crate) delivery: u32,
-    pub(crate) priority: u8,
-}
-
-const UNTOUCHED: Slot = Slot {
-    state: State::Ready,
-    until: Time::ZERO,
-    expires: Time::MAX,
-    timer: TimerId::NONE,
-    failed: 0,
-    delivery: 0,
-    priority: 0,
-};
-
-impl Slot {
-    /// When something is due for it, and what.
-    fn due(&self, queue: QueueId, offset: Offset) -> Option<(Time, Due)> {
-        match self.state {
-            State::Leased(_) => Some((self.until, Due::Lease(queue, offset))),
-            State::Delayed if self.until <= self.expires => {
-                Some((self.until, Due::Delay(queue, offset)))
-            }
-            State::Ready | State::Delayed | State::Blocked => {
-                (self.expires < Time::MAX).then_some((self.expires, Due::Expiry(queue, offset)))
-            }
-            State::Held | State::Settled => None,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Block {
-    number: u64,
-    /// Slots that are not settled, those of offsets to come among them.
-    live: usize,
-    slots: Box<[Slot; BLOCK as usize]>,
 }
 
 /// A message that comes, and is not like the others.
@@ -134,6 +85,24 @@ pub(crate) struct Clock<'t> {
     pub(crate) queue: QueueId,
 }
 
+/// Messages in a row that were leased together: their leases have the same number, and it is the
+/// same attempt at each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeasedRun {
+    pub(crate) start: Offset,
+    pub(crate) count: u64,
+    pub(crate) delivery: u32,
+    pub(crate) attempt: u32,
+}
+
+impl LeasedRun {
+    /// Whether another run begins where this one ends, and is like it.
+    pub(crate) fn goes_on_with(&self, next: &LeasedRun) -> bool {
+        self.start.plus(self.count) == next.start
+            && (self.delivery, self.attempt) == (next.delivery, next.attempt)
+    }
+}
+
 /// The ready messages of one priority.
 #[derive(Clone, Debug, Default)]
 struct Level {
@@ -146,9 +115,8 @@ struct Level {
 pub(crate) struct Work {
     /// The offset after the newest.
     end: u64,
-    /// By number; an offset without a block is ready if it is in the runs of priority 0, and
-    /// settled otherwise.
-    blocks: VecDeque<Block>,
+    /// An offset without a slot is ready if it is in the runs of priority 0, and settled otherwise.
+    slots: Slots,
     /// By priority, the highest first. The last, of priority 0, is always there.
     levels: Vec<Level>,
     leased: u64,
@@ -165,7 +133,7 @@ impl Default for Work {
     fn default() -> Work {
         Work {
             end: 0,
-            blocks: VecDeque::new(),
+            slots: Slots::default(),
             levels: alloc::vec![Level::default()],
             leased: 0,
             delayed: 0,
@@ -222,6 +190,13 @@ impl Work {
         self.levels.iter().find_map(|level| level.ready.first()).map(Offset)
     }
 
+    /// The next to deliver that are in a row and of one priority: the first, and the offset after
+    /// the last.
+    pub(crate) fn next_run(&self) -> Option<(Offset, Offset)> {
+        let run = self.levels.iter().find_map(|level| level.ready.first_run());
+        run.map(|(start, end)| (Offset(start), Offset(end)))
+    }
+
     /// The oldest that is ready, whatever its priority.
     pub(crate) fn oldest_ready(&self) -> Option<Offset> {
         self.levels.iter().filter_map(|level| level.ready.first()).min().map(Offset)
@@ -239,30 +214,33 @@ impl Work {
         runs.map(|(start, end)| (Offset(start), end - start))
     }
 
-    fn find(&self, number: u64) -> Result<usize, usize> {
-        let Some(front) = self.blocks.front() else { return Err(0) };
-        // Most often there are no gaps between blocks.
-        let guess = number.wrapping_sub(front.number) as usize;
-        match self.blocks.get(guess) {
-            Some(block) if block.number == number => Ok(guess),
-            Some(_) | None => self.blocks.binary_search_by_key(&number, |block| block.number),
-        }
-    }
-
     /// The slot of a message that is not settled, if it was touched.
     pub(crate) fn slot(&self, offset: Offset) -> Option<&Slot> {
-        let block = &self.blocks[self.find(offset.0 / BLOCK).ok()?];
-        let slot = &block.slots[(offset.0 % BLOCK) as usize];
+        let slot = self.slots.get(offset.0)?;
         (offset.0 < self.end && slot.state != State::Settled).then_some(slot)
+    }
+
+    /// How many of these leases, from the first on, name messages in a row that are leased to this
+    /// connection by these very leases. Fewer are counted where it would take more than one look.
+    pub(crate) fn leased_in_a_row(&self, leases: &[LeaseId], conn: ConnId) -> usize {
+        let LeaseId { queue, offset, epoch, .. } = leases[0];
+        let slots = self.slots.run_from(offset.0).iter().zip(offset.0..);
+        let is_held = |(lease, (slot, offset)): &(&LeaseId, (&Slot, u64))| {
+            let named = LeaseId { queue, offset: Offset(*offset), delivery: slot.delivery, epoch };
+            **lease == named && matches!(slot.state, State::Leased(by) if by.conn == conn)
+        };
+        leases.iter().zip(slots).take_while(is_held).count()
     }
 
     /// What a message is doing.
     pub(crate) fn state(&self, offset: Offset) -> State {
-        match self.find(offset.0 / BLOCK) {
-            _ if offset.0 >= self.end => State::Settled,
-            Ok(at) => self.blocks[at].slots[(offset.0 % BLOCK) as usize].state,
-            Err(_) if self.plain().contains(offset.0) => State::Ready,
-            Err(_) => State::Settled,
+        if offset.0 >= self.end {
+            return State::Settled;
+        }
+        match self.slots.get(offset.0) {
+            Some(slot) => slot.state,
+            None if self.plain().contains(offset.0) => State::Ready,
+            None => State::Settled,
         }
     }
 
@@ -301,58 +279,19 @@ impl Work {
     /// The slot of a message that is not settled; made if it was not touched yet.
     fn slot_mut(&mut self, offset: Offset) -> &mut Slot {
         let at = self.reach(offset);
-        self.slot_at(at, offset)
+        self.slots.at(at, offset.0)
     }
 
-    /// Where the block of an offset is; made if it was not needed yet.
-    fn reach(&mut self, offset: Offset) -> usize {
-        let number = offset.0 / BLOCK;
-        self.find(number).unwrap_or_else(|at| {
-            let block = self.block(number);
-            self.blocks.insert(at, block);
-            at
-        })
-    }
-
-    fn slot_at(&mut self, at: usize, offset: Offset) -> &mut Slot {
-        &mut self.blocks[at].slots[(offset.0 % BLOCK) as usize]
-    }
-
-    /// A block that was not needed so far: some of its messages are ready, some settled, some
-    /// still to come.
-    fn block(&self, number: u64) -> Block {
-        let base = number * BLOCK;
-        let mut slots =
-            Box::new([const { Slot { state: State::Settled, ..UNTOUCHED } }; BLOCK as usize]);
-        let mut live = 0;
-        let mut make_ready = |from: u64, to: u64| {
-            let (from, to) = (from.max(base), to.min(base + BLOCK));
-            for slot in &mut slots[(from - base) as usize..to.max(from) as usize - base as usize] {
-                slot.state = State::Ready;
-                live += 1;
-            }
-        };
-        let mut from = base;
-        while let Some((start, end)) = self.plain().run_from(from) {
-            if start >= base + BLOCK {
-                break;
-            }
-            make_ready(start, end);
-            from = end;
-        }
-        if self.end < base + BLOCK {
-            make_ready(self.end, base + BLOCK);
-        }
-        Block { number, live, slots }
+    fn reach(&mut self, offset: Offset) -> At {
+        let plain = &self.levels.last().expect("the level of priority 0 is always there").ready;
+        self.slots.reach(offset.0, plain, self.end)
     }
 
     /// A settled message is to be worked on once more, as if it had just come.
     pub(crate) fn revive(&mut self, offset: Offset, arrival: Arrival<'_>, clock: &mut Clock<'_>) {
         assert!(offset.0 < self.end && !self.is_unsettled(offset), "only what is settled revives");
         let at = self.reach(offset);
-        let block = &mut self.blocks[at];
-        block.live += 1;
-        block.slots[(offset.0 % BLOCK) as usize] = Slot {
+        let slot = Slot {
             priority: arrival.priority,
             expires: arrival.expires,
             until: arrival.ready_at,
@@ -360,6 +299,7 @@ impl Work {
             delivery: self.deliveries,
             ..UNTOUCHED
         };
+        self.slots.revive(at, offset.0, slot);
         self.enter(offset, clock);
     }
 
@@ -433,8 +373,8 @@ impl Work {
         self.leave_at(at, offset, clock)
     }
 
-    fn leave_at(&mut self, at: usize, offset: Offset, clock: &mut Clock<'_>) -> State {
-        let slot = self.slot_at(at, offset);
+    fn leave_at(&mut self, at: At, offset: Offset, clock: &mut Clock<'_>) -> State {
+        let slot = self.slots.at(at, offset.0);
         let (state, priority) = (slot.state, slot.priority);
         let timer = core::mem::replace(&mut slot.timer, TimerId::NONE);
         if !planted(Planted::TimersAreNotStopped) {
@@ -454,28 +394,36 @@ impl Work {
         state
     }
 
-    /// Leases the message that is next.
-    pub(crate) fn lease_next(
+    /// Leases what is next: messages in a row that are alike, at most so many.
+    pub(crate) fn lease_run(
         &mut self,
+        max: u64,
         holder: Holder,
         until: Time,
         clock: &mut Clock<'_>,
-    ) -> Option<(Offset, &Slot)> {
+    ) -> Option<LeasedRun> {
         let level = self.levels.iter().position(|level| level.ready.len() > 0)?;
-        let offset = Offset(self.levels[level].ready.first()?);
-        // The slot is made while the runs still tell that the message is ready.
-        let at = self.reach(offset);
-        self.levels[level].ready.take_first();
-        self.leased += 1;
-        let slot = self.slot_at(at, offset);
-        clock.timers.stop(slot.timer);
-        slot.state = State::Leased(holder);
-        slot.until = until;
-        slot.delivery += 1;
-        let delivery = slot.delivery;
-        arm(slot, offset, clock);
+        let (start, end) = self.levels[level].ready.first_run()?;
+        // The slots are made while the runs still tell that the messages are ready.
+        let at = self.reach(Offset(start));
+        let slots = self.slots.run(at, start, end.min(start.saturating_add(max)));
+        let (failed, delivery) = (slots[0].failed, slots[0].delivery + 1);
+        let mut count = 0;
+        for (slot, offset) in slots.iter_mut().zip(start..) {
+            if (slot.failed, slot.delivery + 1) != (failed, delivery) {
+                break;
+            }
+            clock.timers.stop(slot.timer);
+            slot.state = State::Leased(holder);
+            slot.until = until;
+            slot.delivery = delivery;
+            arm(slot, Offset(offset), clock);
+            count += 1;
+        }
+        self.levels[level].ready.take_first(count);
+        self.leased += count;
         self.deliveries = self.deliveries.max(delivery);
-        Some((offset, self.slot_at(at, offset)))
+        Some(LeasedRun { start: Offset(start), count, delivery, attempt: failed + 1 })
     }
 
     /// Whether the timer that fired is still the message's, which then has none any more.
@@ -537,91 +485,15 @@ impl Work {
         self.enter(offset, clock);
     }
 
-    /// Settles a message; what it was doing. None if it was settled, or is not there yet.
-    pub(crate) fn settle(&mut self, offset: Offset, clock: &mut Clock<'_>) -> Option<State> {
-        if offset.0 >= self.end {
-            return None;
-        }
-        let Ok(at) = self.find(offset.0 / BLOCK) else {
-            let removed = self.level(0).remove(offset.0, offset.0 + 1);
-            return (removed == 1).then_some(State::Ready);
-        };
-        if self.slot_at(at, offset).state == State::Settled {
-            return None;
-        }
-        let state = self.leave_at(at, offset, clock);
-        if !self.history.is_empty() {
-            self.history.remove(&offset.0);
-        }
-        self.slot_settled(at, offset);
-        if let Some(next) = self.lanes.leave(offset.0).map(Offset)
-            && self.state(next) == State::Blocked
-        {
-            self.leave(next, clock);
-            self.enter(next, clock);
-        }
-        Some(state)
-    }
-
-    fn slot_settled(&mut self, at: usize, offset: Offset) {
-        let block = &mut self.blocks[at];
-        block.slots[(offset.0 % BLOCK) as usize].state = State::Settled;
-        block.live -= 1;
-        if block.live == 0 {
-            self.blocks.remove(at);
-        }
-    }
-
-    /// Settles what is not settled of a run; `each` is told what those that had a slot were doing.
-    pub(crate) fn settle_run(
-        &mut self,
-        (start, end): (Offset, Offset),
-        clock: &mut Clock<'_>,
-        mut each: impl FnMut(Offset, State),
-    ) {
-        let mut from = start.0;
-        let end = end.0.min(self.end);
-        while from < end {
-            let at = self.find(from / BLOCK);
-            let to = match at {
-                Ok(_) => (from / BLOCK + 1) * BLOCK,
-                Err(at) => self.blocks.get(at).map_or(end, |block| block.number * BLOCK),
-            };
-            let to = to.min(end);
-            if at.is_err() {
-                self.level(0).remove(from, to);
-            } else {
-                for offset in (from..to).map(Offset) {
-                    if let Some(state) = self.settle(offset, clock) {
-                        each(offset, state);
-                    }
-                }
-            }
-            from = to;
-        }
-    }
-
     /// Goes on from `next`: what would have come before is settled.
     pub(crate) fn skip_to(&mut self, next: Offset) {
-        // Slots of offsets that are passed over were made in advance, as ready.
-        for at in (0..self.blocks.len()).rev() {
-            let base = self.blocks[at].number * BLOCK;
-            if base + BLOCK <= self.end {
-                break;
-            }
-            for passed in self.end.max(base)..next.0.min(base + BLOCK) {
-                self.slot_settled(at, Offset(passed));
-            }
-        }
+        self.slots.pass_over(self.end, next.0);
         self.end = self.end.max(next.0);
     }
 
     /// The messages that were touched and are not settled, oldest first.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (Offset, &Slot)> {
-        let slots = self.blocks.iter().flat_map(|block| {
-            let offsets = (block.number * BLOCK..).map(Offset);
-            offsets.zip(block.slots.iter())
-        });
+        let slots = self.slots.iter();
         slots.filter(|(offset, slot)| offset.0 < self.end && slot.state != State::Settled)
     }
 
@@ -640,24 +512,21 @@ impl Work {
         core::iter::from_fn(move || {
             while next < self.end {
                 let offset = Offset(next);
-                match self.find(next / BLOCK) {
-                    Ok(_) => {
-                        next += 1;
-                        if self.is_unsettled(offset) {
-                            return Some(offset);
-                        }
+                let (has_slots, end) = self.slots.stretch(next);
+                if has_slots {
+                    next += 1;
+                    if self.is_unsettled(offset) {
+                        return Some(offset);
                     }
-                    Err(at) => {
-                        let block = self.blocks.get(at).map(|block| block.number * BLOCK);
-                        let block = block.unwrap_or(self.end);
-                        let ready = self.plain().run_from(next).map(|(first, _)| first);
-                        if let Some(ready) = ready.filter(|ready| *ready < block) {
-                            next = ready + 1;
-                            return Some(Offset(ready));
-                        }
-                        next = block;
-                    }
+                    continue;
                 }
+                let end = end.min(self.end);
+                let ready = self.plain().run_from(next).map(|(first, _)| first);
+                if let Some(ready) = ready.filter(|ready| *ready < end) {
+                    next = ready + 1;
+                    return Some(Offset(ready));
+                }
+                next = end;
             }
             None
         })
@@ -671,42 +540,6 @@ impl Work {
     /// How many timers run for its messages.
     pub(crate) fn timers(&self) -> usize {
         self.touched().filter(|(_, slot)| slot.timer != TimerId::NONE).count()
-    }
-
-    /// What is wrong with it, if anything is.
-    pub(crate) fn fault(&self, queue: QueueId) -> Option<&'static str> {
-        let (mut leased, mut delayed, mut blocked, mut held) = (0, 0, 0, 0);
-        for (offset, slot) in self.touched() {
-            let level = self.levels.iter().find(|level| level.priority == slot.priority);
-            let listed = level.is_some_and(|level| level.ready.contains(offset.0));
-            if listed != (slot.state == State::Ready) {
-                return Some("a ready message is not among the ready, or another is");
-            }
-            match slot.state {
-                State::Ready => {}
-                State::Leased(_) => leased += 1,
-                State::Delayed => delayed += 1,
-                State::Blocked => blocked += 1,
-                State::Held => held += 1,
-                State::Settled => return Some("what was touched shows a settled message"),
-            }
-            if (slot.timer != TimerId::NONE) != slot.due(queue, offset).is_some() {
-                return Some("something is due without a timer, or a timer runs for nothing");
-            }
-            let waits = matches!(slot.state, State::Blocked);
-            if self.lanes.is_blocked(offset.0) != waits && slot.state != State::Held {
-                return Some("a message overtakes its group, or waits for nobody");
-            }
-        }
-        if self.history.keys().any(|offset| self.slot(Offset(*offset)).is_none()) {
-            return Some("the history of a message that is settled");
-        }
-        if self.levels.iter().any(|level| level.ready.run_from(self.end).is_some()) {
-            return Some("a message is ready that is not there yet");
-        }
-        let counted = (leased, delayed, blocked, held);
-        (counted != (self.leased, self.delayed, self.blocked, self.held))
-            .then_some("the counts are not those of the slots")
     }
 }
 

@@ -109,6 +109,9 @@ fn owes(op: &Op<'_>) -> Owed {
         Op::Peek { .. } | Op::Inspect { .. } => "Inspected",
         Op::Read { .. } | Op::Replay { .. } => "ReadDone",
         Op::Join { .. } => "Joined",
+        Op::JoinClassic { .. } => return Owed::Later("JoinedClassic"),
+        Op::Sync { .. } => return Owed::Later("Synced"),
+        Op::RemoveMembers { .. } => "MembersRemoved",
         Op::InitProducer { .. } => "ProducerReady",
         Op::DeclareExchange { .. }
         | Op::DeleteExchange { .. }
@@ -128,6 +131,7 @@ fn owes(op: &Op<'_>) -> Owed {
         | Op::Seek { .. }
         | Op::CommitGroup { .. }
         | Op::Revoked { .. }
+        | Op::Subscribe { .. }
         | Op::DeleteGroup { .. }
         | Op::Watch { .. }
         | Op::AlterQueue { .. }
@@ -151,6 +155,9 @@ pub fn answer(event: &Event<'_>) -> Option<(Tag, &'static str)> {
         Event::Received { tag, .. } => (*tag, "Received"),
         Event::Settled { tag, .. } => (*tag, "Settled"),
         Event::Joined { tag, .. } => (*tag, "Joined"),
+        Event::JoinedClassic { tag, .. } => (*tag, "JoinedClassic"),
+        Event::Synced { tag, .. } => (*tag, "Synced"),
+        Event::MembersRemoved { tag, .. } => (*tag, "MembersRemoved"),
         Event::Polled { tag, .. } => (*tag, "Polled"),
         Event::ReadDone { tag, .. } => (*tag, "ReadDone"),
         Event::ProducerReady { tag, .. } => (*tag, "ProducerReady"),

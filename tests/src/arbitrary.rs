@@ -83,6 +83,10 @@ impl Known {
             }
             Event::Consuming { consumer, .. } => self.number("consumer", consumer.0),
             Event::Joined { member, .. } => self.number("member", member.0),
+            Event::JoinedClassic { member, generation, .. } => {
+                self.number("member", member.0);
+                self.number("generation", generation.0.into());
+            }
             Event::Assigned { generation, .. } => self.number("generation", generation.0.into()),
             _ => {}
         }

@@ -17,6 +17,8 @@ pub struct Client {
     pub consumers: Vec<ConsumerId>,
     /// Its members of groups.
     pub members: BTreeMap<MemberId, Reader>,
+    /// Its members of groups whose members assign.
+    pub seats: BTreeMap<MemberId, Seat>,
     /// Producers that it initialised, and the number that comes next in each of their counts.
     pub producers: BTreeMap<ProducerId, Numbering>,
     /// Numbered batches that it does not know to be stored.
@@ -53,6 +55,15 @@ pub struct Reader {
     pub positions: BTreeMap<(String, u32), Offset>,
 }
 
+/// A member of a group whose members assign, as its client sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Seat {
+    /// The generation that it joined.
+    pub generation: Generation,
+    /// If it leads: whom it assigns to.
+    pub members: Vec<MemberId>,
+}
+
 impl Client {
     /// Remembers which member a poll is for, so that its answer can be understood.
     pub fn polls(&mut self, tag: Tag, member: MemberId) {
@@ -71,7 +82,14 @@ impl Client {
             Event::Assigned { member, generation, partitions } => {
                 self.assigned(*member, *generation, partitions);
             }
-            Event::Expelled { member, .. } => drop(self.members.remove(member)),
+            Event::JoinedClassic { member, generation, members, .. } => {
+                let members = members.iter().map(|proposal| proposal.member).collect();
+                self.seats.insert(*member, Seat { generation: *generation, members });
+            }
+            Event::Expelled { member, .. } => {
+                self.members.remove(member);
+                self.seats.remove(member);
+            }
             Event::Polled { tag, batches } => self.polled(*tag, batches),
             Event::Refused { tag, refusal } => {
                 self.polls.remove(tag);
@@ -89,6 +107,8 @@ impl Client {
             | Event::Returned { .. }
             | Event::RedriveStarted { .. }
             | Event::RedriveEnded { .. }
+            | Event::Synced { .. }
+            | Event::MembersRemoved { .. }
             | Event::Settled { .. }
             | Event::ReadDone { .. }
             | Event::Inspected { .. }

@@ -18,6 +18,7 @@
 mod command;
 mod effects;
 mod explained;
+mod groups;
 mod names;
 mod play;
 mod policy;

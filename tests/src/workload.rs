@@ -11,6 +11,7 @@ use fanlight_core::{
 use crate::client::Client;
 use crate::dice::Dice;
 
+mod groups;
 mod producers;
 mod queues;
 mod streams;
@@ -116,6 +117,7 @@ impl Workload {
                 leases_per_connection_max: 6,
                 waits_per_queue_max: 2,
                 journey_steps_max: 20,
+                offsets_retention: Some(Span::from_millis(500)),
                 ..limits
             };
         }

@@ -176,4 +176,14 @@ planted! {
     a_work_group_that_finds_all_records_old: WorkGroupFindsAllOld
         by By::Trace("a-work-group-counts-delays-from-the-publish");
     a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
+    a_sync_that_is_answered_before_the_leaders: SyncedBeforeTheLeader
+        by By::Trace("members-bring-proposals-and-a-leader-assigns");
+    a_commit_of_an_old_generation: OldGenerationCommits
+        by By::Trace("a-member-that-comes-makes-the-others-join-again");
+    a_leader_that_misses_a_member: LeaderMissesAMember
+        by By::Trace("members-bring-proposals-and-a-leader-assigns");
+    a_return_that_keeps_the_position: ReturnKeepsThePosition
+        by By::Trace("a-static-member-comes-back-to-what-it-had");
+    offsets_that_expire_by_age_alone: OffsetsExpireByAgeAlone
+        by By::Trace("offsets-of-a-group-without-members-expire");
 }

@@ -63,7 +63,20 @@ traces! {
     an_exclusive_consumer_is_alone
     a_redrive_keeps_to_the_bounds_of_where_it_goes
     a_work_group_gets_its_dead_letters_back
+    a_work_group_counts_delays_from_when_each_batch_came
     a_delivery_says_how_it_came
+    members_bring_proposals_and_a_leader_assigns
+    a_member_that_comes_makes_the_others_join_again
+    what_most_members_like_best_is_chosen
+    who_does_not_join_again_in_time_is_put_out
+    a_static_member_comes_back_without_a_rebalance
+    a_member_speaks_through_another_connection
+    members_are_removed_by_an_administrator
+    a_member_reads_other_topics
+    offsets_of_a_group_without_members_expire
+    a_watcher_sees_members_assign_in_sentences
+    what_members_propose_has_a_bound
+    a_transaction_commits_for_members_that_assign
     a_work_group_loses_what_its_topic_lets_go
     where_nothing_is_left_nobody_lags
     a_work_group_counts_delays_from_the_publish

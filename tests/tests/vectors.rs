@@ -96,10 +96,10 @@ variants! {
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets CommitInTransaction EndTransaction
         Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup Replay
-        Revoked StartRedrive StopRedrive;
+        Revoked StartRedrive StopRedrive JoinClassic Sync RemoveMembers Subscribe;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
-        OffsetsReset Pressure RedriveStarted RedriveEnded;
+        OffsetsReset Pressure RedriveStarted RedriveEnded JoinedClassic Synced MembersRemoved;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade
@@ -108,12 +108,13 @@ variants! {
         OffsetsPending TransactionEnded TransactionOpen TransactionOutcome Aborted TopicMade
         TopicAltered PartitionsAdded LogTrimmed Compacted SparseBatch CompactionState WorkGroupMade
         WorkGroupDeleted KeptGone Died CameVia Remembered
-        RedriveStarted RedriveStepped RedriveEnded RedrivesFrom BatchAway BroughtBack;
+        RedriveStarted RedriveStepped RedriveEnded RedrivesFrom BatchAway BroughtBack GroupVacated;
     ACTIVITIES Activity: Connected Disconnected TopologyChanged Enqueued Appended Leased Extended
         Returned Due Acked DeadLettered Dropped Redriven MemberJoined MemberLeft PartitionAssigned
         Polled Committed Sought Released Refused ProducerReady Deduplicated ProducerExpired Purged
         Unrouted OffsetDeleted TransactionBegan TransactionEnded ConsumerActive Trimmed Compacted
-        Pressure DeadLetterLost PartitionRevoked MemberReturned CameBefore;
+        Pressure DeadLetterLost PartitionRevoked MemberReturned CameBefore GroupRebalancing
+        LeaderChosen LeaderAssigned SubscriptionChanged OffsetExpired;
     VIEWS View: Overview Queue Topic Group Messages Exchange Groups Producers Connection Due
         Journey Page WorkGroup Redrives;
 }

@@ -180,6 +180,9 @@ impl Ear {
                 | Event::Received { .. }
                 | Event::Settled { .. }
                 | Event::Joined { .. }
+                | Event::JoinedClassic { .. }
+                | Event::Synced { .. }
+                | Event::MembersRemoved { .. }
                 | Event::Assigned { .. }
                 | Event::Expelled { .. }
                 | Event::Pressure { .. }

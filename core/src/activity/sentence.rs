@@ -85,6 +85,18 @@ impl fmt::Display for LeaveReason {
             LeaveReason::TopicDeleted => "its topic was deleted",
             LeaveReason::RebalanceTimeout => "it took longer than its rebalance timeout",
             LeaveReason::InstanceFenced => "another joined under its instance's name",
+            LeaveReason::Removed => "it was removed",
+        })
+    }
+}
+
+impl fmt::Display for RebalanceCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RebalanceCause::Joined => "joined",
+            RebalanceCause::Changed => "proposes something else",
+            RebalanceCause::LeaderAgain => "leads it and joined again",
+            RebalanceCause::Left => "is out",
         })
     }
 }
@@ -279,6 +291,28 @@ impl fmt::Display for Activity<'_> {
                 f,
                 "{topic}/{partition} was compacted up to {clean}: {} gone",
                 Plural(*removed, "record")
+            ),
+            Activity::GroupRebalancing { group, member, cause, members } => write!(
+                f,
+                "group {group} rebalances, because {member} {cause}; it waits for {} to join",
+                Plural(u64::from(*members), "member")
+            ),
+            Activity::LeaderChosen { group, generation, protocol, leader, members } => write!(
+                f,
+                "{} joined generation {generation} of group {group}: {leader} is to assign, by \
+                 {protocol}",
+                Plural(u64::from(*members), "member")
+            ),
+            Activity::LeaderAssigned { group, generation, leader } => {
+                write!(f, "{leader} has assigned in group {group}, generation {generation}")
+            }
+            Activity::SubscriptionChanged { group, member, topics } => {
+                write!(f, "{member} of {group} reads {topics} from now on")
+            }
+            Activity::OffsetExpired { group, topic, partition, from, kept } => write!(
+                f,
+                "group {group} forgot that it had committed {from} of {topic}/{partition}: it had \
+                 no members for {kept}"
             ),
             Activity::DeadLetterLost { queue, offset, reason, loss } => {
                 write!(f, "{queue}@{offset} died: {reason}; {loss}")

@@ -175,6 +175,8 @@ impl Broker {
     }
 
     fn check_group(&self, group: &Group) -> Checked {
+        self.check_classic(group)?;
+        self.check_vacant(group)?;
         let name = &group.name;
         for (partition, Commit { offset, .. }) in group.committed.iter() {
             let log = self.topics.get(&partition.0).and_then(|t| t.partition(partition.1));
@@ -283,6 +285,12 @@ impl Broker {
                 Awaits::Record { group, member, .. } => {
                     self.groups[&group].members[&member].waiting == Some(*number)
                 }
+                Awaits::Joined { group, member } => {
+                    self.classic(group).members[&member].joining == Some(*number)
+                }
+                Awaits::Synced { group, member } => {
+                    self.classic(group).members[&member].syncing == Some(*number)
+                }
                 Awaits::Read { partition, .. } => {
                     let topic = &self.topics[&partition.0];
                     topic.upkeep[partition.1 as usize].readers.contains_key(number)
@@ -372,11 +380,17 @@ impl Broker {
         let kept = kept.sum::<usize>();
         let keeping = self.queues.values().filter(|queue| queue.keeping != TimerId::NONE).count();
         let timers = sessions.flat_map(|member| [member.timer, member.revoking]);
+        let timers = timers.chain(self.groups.values().map(|group| group.keeping));
+        let classic = self.groups.values().filter_map(|group| group.classic.as_deref());
+        let timers = timers.chain(classic.flat_map(|classic| {
+            let sessions = classic.members.values().map(|member| member.timer);
+            sessions.chain([classic.timer])
+        }));
+        let timers = timers.chain(self.waits.values().map(|wait| wait.timer));
         let sessions = timers.filter(|timer| *timer != TimerId::NONE).count();
         let due = timed.sum::<usize>()
             + keeping
             + sessions
-            + self.waits.len()
             + idle
             + tended
             + kept

@@ -30,6 +30,14 @@ impl Broker {
         offsets: &[CommitOffset<'_>],
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
+        if let Some(id) = self.is_classic(member) {
+            self.may_commit_classic(id, generation, false)?;
+            let offsets = self.commits_asked(offsets)?;
+            offsets.iter().try_for_each(|commit| self.in_log(commit))?;
+            self.renew_joiner(id, member);
+            self.record_commits(id, &offsets, Some(member), out);
+            return Ok(());
+        }
         let id = self.group_of(conn, member)?;
         let offsets = self.commits_asked(offsets)?;
         for commit in &offsets {
@@ -264,6 +272,12 @@ impl Broker {
         if state.members.values().any(|member| member.topics.contains(topic_id)) {
             return Err(Code::InUse.because(format!(
                 "a member of group {group:?} reads topic {topic:?}; stop it first"
+            )));
+        }
+        if state.classic.is_some() {
+            return Err(Code::InUse.because(format!(
+                "the members of group {group:?} assign by themselves, so any of them may read topic \
+                 {topic:?}; stop them first"
             )));
         }
         let partitions: Vec<_> =

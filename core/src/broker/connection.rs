@@ -22,7 +22,16 @@ use crate::work::{Holder, State};
 
 /// Queues that a connection is remembered with while it holds nothing of them: most often it soon
 /// holds something of them again.
-const QUEUES_KEPT: usize = 32;
+const QUEUES_KEPT: usize = 256;
+
+impl Conn {
+    /// It holds so many messages in a row from now on. Those that a consumer is handed were claimed
+    /// by its prefetch.
+    pub(super) fn takes(&mut self, queue: QueueId, (first, count): (Offset, u64), pushed: bool) {
+        self.held.get_or_insert_with(queue, Held::default).add(first, count);
+        self.claims += if pushed { 0 } else { count };
+    }
+}
 
 impl Broker {
     /// A connection opens; it has to speak our protocol.
@@ -131,26 +140,19 @@ impl Broker {
         }
     }
 
-    /// A connection holds a message from now on.
-    pub(super) fn takes(&mut self, holder: Holder, queue: QueueId, offset: Offset) {
-        let conn = self.conns.get_mut(&holder.conn).expect("a holder's connection is open");
-        conn.held.get_or_insert_with(queue, Held::default).add(offset);
-        // What a consumer is handed was claimed by its prefetch.
-        conn.claims += u64::from(holder.consumer.is_none());
-    }
-
     /// A connection no longer holds these messages.
     pub(super) fn gives(
         &mut self,
         holder: Holder,
         queue: QueueId,
-        offsets: impl ExactSizeIterator<Item = Offset>,
+        runs: impl Iterator<Item = (Offset, u64)> + Clone,
     ) {
         // The credit of a consumer that is still there is claimed anew.
         let has_credit = holder.consumer.is_some_and(|id| self.consumers.contains_key(&id));
         let held = match self.conns.get_mut(&holder.conn) {
             Some(conn) => {
-                conn.claims -= if has_credit { 0 } else { offsets.len() as u64 };
+                let count: u64 = runs.clone().map(|(_, count)| count).sum();
+                conn.claims -= if has_credit { 0 } else { count };
                 &mut conn.held
             }
             None => match self.leaving.get_mut(&holder.conn) {
@@ -159,9 +161,7 @@ impl Broker {
             },
         };
         let Some(of_queue) = held.get_mut(&queue) else { return };
-        offsets.for_each(|offset| {
-            of_queue.remove(offset);
-        });
+        runs.for_each(|(first, count)| of_queue.remove(first, count));
         if of_queue.is_empty() && held.len() > QUEUES_KEPT {
             held.remove(&queue);
         }
@@ -189,7 +189,7 @@ impl Broker {
     pub(super) fn forget_leases_of(&mut self, queue: &Queue) {
         for (offset, slot) in queue.work.touched() {
             if let State::Leased(holder) = slot.state {
-                self.gives(holder, queue.id, core::iter::once(offset));
+                self.gives(holder, queue.id, core::iter::once((offset, 1)));
             }
         }
     }
@@ -230,18 +230,13 @@ impl Broker {
                 }
             }
             Awaits::Record { group, member, .. } => {
-                let group = self.groups.get_mut(&group).expect("a poll's group exists");
-                let reader = group.members.get_mut(&member).expect("a poll's member is there");
+                let state = self.groups.get_mut(&group).expect("a poll's group exists");
+                let reader = state.members.get_mut(&member).expect("a poll's member is there");
                 reader.waiting = None;
-                for topic in reader.topics.iter() {
-                    let topic =
-                        self.topics.get_mut(&topic).expect("a member reads topics that exist");
-                    let polls = topic.polled.get_mut(&group.id).expect("it is counted there");
-                    *polls -= 1;
-                    if *polls == 0 {
-                        topic.polled.remove(&group.id);
-                    }
-                }
+                self.polls_end(group, member);
+            }
+            Awaits::Joined { group, member } | Awaits::Synced { group, member } => {
+                self.joiner_waits_no_more(group, member, number);
             }
             Awaits::Read { partition: (topic, partition), .. } => {
                 let topic = self.topics.get_mut(&topic).expect("a topic that is read exists");

@@ -305,10 +305,15 @@ impl Broker {
     }
 
     pub(super) fn room_on(&self, conn: ConnId) -> Result<(), Refused> {
+        self.room_for_more_on(conn, 1)
+    }
+
+    /// Whether a connection may have so many consumers, members and waiting requests more.
+    pub(super) fn room_for_more_on(&self, conn: ConnId, more: usize) -> Result<(), Refused> {
         let max = self.config.limits.consumers_per_connection_max;
         let conn = &self.conns[&conn];
         let have = conn.consumers.len() + conn.members.len() + conn.waits.len();
-        if have < max as usize {
+        if more == 0 || have + more <= max as usize {
             return Ok(());
         }
         Err(Code::TooMany.because(format!(

@@ -2,7 +2,9 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
+use super::leased::{Leased, Piece};
 use super::{Asked, Awaits, Broker, Consumer};
 use crate::activity::Activity;
 use crate::effect::Sink;
@@ -11,27 +13,14 @@ use crate::fact::{Fact, Via};
 use crate::id::{ConnId, ConsumerId, LeaseId, Offset, Place, QueueId, Tag};
 use crate::journey::Did;
 use crate::limits::{AUTO_ACK_PER_APPLY_MAX, DELIVERIES_PER_EVENT_MAX};
-use crate::queue::Queue;
-use crate::record::{RawRecord, Records};
-use crate::time::{Span, Time};
+use crate::time::Span;
 use crate::view::DeadlineReason;
-use crate::work::Holder;
+use crate::work::{Clock, Holder, LeasedRun};
 
-/// A message that was leased just now, and is still to be told.
-struct Leased {
-    to: ConsumerId,
-    queue: QueueId,
-    offset: Offset,
-    delivery: u32,
-    attempt: u32,
-    until: Time,
-}
-
-/// A message that was settled before it is told, and when it came.
-struct Taken {
-    records: Records<'static>,
-    index: u32,
-    at: Time,
+/// How much more fits in the answer to a receive.
+struct Room {
+    messages: u64,
+    bytes: usize,
 }
 
 impl Broker {
@@ -75,55 +64,63 @@ impl Broker {
     fn lease_to_consumers(&mut self, id: QueueId, out: &mut dyn Sink) -> Vec<Leased> {
         let mut leased = Vec::new();
         while !self.queues[&id].consumers.is_empty() && self.next_to_lease(id, out).is_some() {
-            let queue = self.queues.get_mut(&id).expect("the queue exists");
-            let to = queue.consumers[0];
-            let consumer = self.consumers.get_mut(&to).expect("a queue's consumer is known");
-            let conn = self.conns.get_mut(&consumer.conn).expect("a consumer has its connection");
-            let blocked = !consumer.auto_ack && conn.prefetch > 0;
-            let blocked = blocked && conn.outstanding >= conn.prefetch;
-            if blocked || consumer.outstanding >= consumer.prefetch {
+            self.lease_in_turn(id, &mut leased);
+        }
+        leased
+    }
+
+    /// Leases to the consumers of a queue as long as they have credit and something is ready; where
+    /// messages may be too old, only the next, which is not.
+    fn lease_in_turn(&mut self, id: QueueId, leased: &mut Vec<Leased>) {
+        let Broker { queues, consumers, conns, timers, now, .. } = self;
+        let queue = queues.get_mut(&id).expect("the queue exists");
+        let mut clock = Clock { now: *now, timers, queue: id };
+        while let Some(to) = queue.consumers.front().copied()
+            && queue.work.next_ready().is_some()
+        {
+            let consumer = consumers.get_mut(&to).expect("a queue's consumer is known");
+            let conn = conns.get_mut(&consumer.conn).expect("a consumer has its connection");
+            let bounded = !consumer.auto_ack && conn.prefetch > 0;
+            let allowed = match bounded {
+                true => conn.prefetch.saturating_sub(conn.outstanding),
+                false => u32::MAX,
+            };
+            let credit = allowed.min(consumer.prefetch - consumer.outstanding);
+            if credit == 0 {
                 // Its connection's credit, or another part of its work group, used its own up.
-                if blocked {
+                if allowed == 0 {
                     conn.blocked.insert(to);
                 }
                 consumer.unlisted.insert(id);
                 queue.consumers.pop_front();
                 continue;
             }
-            conn.outstanding += u32::from(!consumer.auto_ack);
-            consumer.outstanding += 1;
+            let alone = queue.consumers.len() == 1 && !queue.may_expire;
+            let holder = Holder { conn: consumer.conn, consumer: Some(to) };
+            let until = clock.now + consumer.visibility.unwrap_or(queue.policy.visibility);
+            let max = if alone { u64::from(credit) } else { 1 };
+            let run = queue.work.lease_run(max, holder, until, &mut clock);
+            let run = run.expect("a message is ready");
+            conn.takes(id, (run.start, run.count), true);
+            conn.outstanding += if consumer.auto_ack { 0 } else { run.count as u32 };
+            consumer.outstanding += run.count as u32;
             if consumer.outstanding == consumer.prefetch {
                 consumer.unlisted.insert(id);
                 queue.consumers.pop_front();
             } else if queue.consumers.len() > 1 {
                 queue.consumers.rotate_left(1);
             }
-            let holder = Holder { conn: consumer.conn, consumer: Some(to) };
-            let visibility = consumer.visibility;
-            leased.extend(self.lease_next(id, holder, visibility));
+            Leased::join(leased, Leased { to, queue: id, run, until });
+            if queue.may_expire {
+                return;
+            }
         }
-        leased
-    }
-
-    /// Leases the next message of a queue; None if nothing is ready.
-    fn lease_next(
-        &mut self,
-        id: QueueId,
-        holder: Holder,
-        visibility: Option<Span>,
-    ) -> Option<Leased> {
-        let (queue, mut clock) = self.queue_and_clock(id);
-        let until = clock.now + visibility.unwrap_or(queue.policy.visibility);
-        let (offset, slot) = queue.work.lease_next(holder, until, &mut clock)?;
-        let (delivery, attempt) = (slot.delivery, slot.failed + 1);
-        self.takes(holder, id, offset);
-        let to = holder.consumer.unwrap_or_default();
-        Some(Leased { to, queue: id, offset, delivery, attempt, until })
     }
 
     fn tell_consumers(&mut self, mut leased: Vec<Leased>, out: &mut dyn Sink) {
         leased.sort_by_key(|leased| leased.to);
-        for run in leased.chunk_by(|a, b| a.to == b.to) {
+        let noted = if self.watchers.is_empty() { Vec::new() } else { leased.clone() };
+        for run in leased.chunk_by_mut(|a, b| a.to == b.to) {
             let to = run[0].to;
             let Consumer { conn, auto_ack, .. } = self.consumers[&to];
             self.trace_leases(run, conn, Some(to));
@@ -131,22 +128,26 @@ impl Broker {
                 true => self.settle_at_once(run, (conn, Some(to)), out),
                 false => Vec::new(),
             };
-            let mut told = 0;
-            while told < run.len() {
-                let deliveries = self.deliveries(&run[told..], settled.get(told..));
-                told += deliveries.len();
+            let mut rest = run;
+            while !rest.is_empty() {
+                let deliveries = self.deliveries(rest, &settled);
+                rest = Leased::skip(rest, deliveries.len() as u64);
                 let event = Event::Delivered { consumer: to, deliveries: deliveries.into() };
                 self.tell(conn, event, out);
             }
         }
-        if self.watchers.is_empty() {
-            return;
-        }
-        leased.sort_unstable_by_key(|leased| leased.offset);
-        for leased in &leased {
+        self.note_leases(&noted, out);
+    }
+
+    /// Tells those who watch of leases that are not settled yet, by offset.
+    fn note_leases(&self, leased: &[Leased], out: &mut dyn Sink) {
+        let each = leased.iter().flat_map(|leased| leased.offsets().map(move |at| (at, leased)));
+        let mut each: Vec<_> = each.collect();
+        each.sort_unstable_by_key(|(offset, _)| *offset);
+        for (offset, leased) in each {
             let Consumer { conn, auto_ack, .. } = self.consumers[&leased.to];
             if !auto_ack {
-                self.note_leased(leased, conn, Some(leased.to), out);
+                self.note_leased(leased, offset, (conn, Some(leased.to)), out);
             }
         }
     }
@@ -158,31 +159,37 @@ impl Broker {
         leased: &[Leased],
         (conn, consumer): (ConnId, Option<ConsumerId>),
         out: &mut dyn Sink,
-    ) -> Vec<Taken> {
-        let held = leased.iter().map(|leased| {
-            let found = self.queues[&leased.queue].log(&self.topics).find(leased.offset);
-            let (segment, index) = found.expect("a message that is not settled is held");
-            let records = segment.records().expect("a found batch is held").into_owned();
-            Taken { records, index, at: segment.at }
-        });
-        let held = held.collect();
-        for leased in leased {
-            self.note_leased(leased, conn, consumer, out);
+    ) -> Vec<Piece<'static>> {
+        let mut held = Vec::new();
+        for Leased { queue, run, .. } in leased {
+            let mut taken = 0;
+            while taken < run.count {
+                let piece = self.piece(*queue, run.start.plus(taken), run.count - taken);
+                taken += piece.count;
+                held.push(piece.into_owned());
+            }
         }
+        self.note_taken(leased, (conn, consumer), out);
         let cause = self.acked_by(conn);
         for run in leased.chunk_by(|a, b| a.queue == b.queue) {
             let id = run[0].queue;
-            let offsets: Vec<_> = run.iter().map(|leased| leased.offset).collect();
+            let offsets: Vec<_> = run.iter().flat_map(Leased::offsets).collect();
+            let count = offsets.len();
             self.record(Fact::Settled { queue: id, offsets: offsets.into() }, out);
-            self.queue_mut(id).acked += run.len() as u64;
-            for Leased { offset, attempt, .. } in run {
-                let (offset, attempt) = (*offset, *attempt);
-                let queue = self.queue_name(id).into();
-                self.note(out, || Activity::Acked { queue, offset, attempt, conn });
+            self.queue_mut(id).acked += count as u64;
+            self.automatic += count;
+            if self.watchers.is_empty() {
+                continue;
+            }
+            for leased in run {
+                let attempt = leased.run.attempt;
+                for offset in leased.offsets() {
+                    let queue = self.queue_name(id).into();
+                    self.note(out, || Activity::Acked { queue, offset, attempt, conn });
+                }
             }
         }
         self.cause = cause;
-        self.automatic += leased.len();
         held
     }
 
@@ -191,46 +198,65 @@ impl Broker {
     fn deliveries<'b>(
         &'b self,
         leased: &[Leased],
-        settled: Option<&'b [Taken]>,
+        settled: &'b [Piece<'static>],
     ) -> Vec<Delivery<'b>> {
         let mut room = self.config.limits.batch_bytes_max as usize;
-        let mut deliveries = Vec::with_capacity(leased.len().min(DELIVERIES_PER_EVENT_MAX));
-        for (at, leased) in leased.iter().take(DELIVERIES_PER_EVENT_MAX).enumerate() {
+        let count: u64 = leased.iter().map(|leased| leased.run.count).sum();
+        let count = count.min(DELIVERIES_PER_EVENT_MAX as u64) as usize;
+        let mut deliveries = Vec::with_capacity(count);
+        let mut settled = settled.iter().peekable();
+        for leased in leased {
             let queue = &self.queues[&leased.queue];
-            let (record, appended_at) = match settled.and_then(|settled| settled.get(at)) {
-                Some(Taken { records, index, at }) => {
-                    (records.raw(*index).expect("a found record is there"), *at)
+            let mut run = leased.run;
+            while run.count > 0 {
+                while settled.next_if(|piece| !piece.has(leased.queue, run.start)).is_some() {}
+                let piece = match settled.peek() {
+                    Some(piece) => piece.from(run.start),
+                    None => self.piece(leased.queue, run.start, run.count),
+                };
+                let appended_at = piece.at;
+                let (via, until) = queue.ways.in_a_row(run.start);
+                let via_bytes = via.map_or(0, Via::bytes);
+                let count = run.count.min(until.0 - run.start.0);
+                let told = piece.each(count, |record| {
+                    let bytes = record.as_bytes().len() + via_bytes;
+                    if deliveries.len() == DELIVERIES_PER_EVENT_MAX
+                        || bytes > room && !deliveries.is_empty()
+                    {
+                        return ControlFlow::Break(());
+                    }
+                    room = room.saturating_sub(bytes);
+                    let lease = LeaseId {
+                        queue: leased.queue,
+                        offset: run.start,
+                        delivery: run.delivery,
+                        epoch: self.epoch,
+                    };
+                    deliveries.push(Delivery {
+                        lease,
+                        attempt: run.attempt,
+                        deadline: leased.until,
+                        appended_at,
+                        via: via.map(Via::borrowed),
+                        record,
+                    });
+                    (run.start, run.count) = (run.start.plus(1), run.count - 1);
+                    ControlFlow::Continue(())
+                });
+                if told.is_break() {
+                    return deliveries;
                 }
-                None => self.lying(queue, leased.offset),
-            };
-            let via = queue.ways.of(leased.offset);
-            let bytes = record.as_bytes().len() + via.map_or(0, Via::bytes);
-            if bytes > room && !deliveries.is_empty() {
-                break;
             }
-            room = room.saturating_sub(bytes);
-            deliveries.push(Delivery {
-                lease: LeaseId {
-                    queue: leased.queue,
-                    offset: leased.offset,
-                    delivery: leased.delivery,
-                    epoch: self.epoch,
-                },
-                attempt: leased.attempt,
-                deadline: leased.until,
-                appended_at,
-                via: via.map(Via::borrowed),
-                record,
-            });
         }
         deliveries
     }
 
-    /// A message that is not settled, and when it came.
-    fn lying<'b>(&'b self, queue: &'b Queue, offset: Offset) -> (RawRecord<'b>, Time) {
-        let found = queue.log(&self.topics).find(offset);
-        let (segment, index) = found.expect("a message that is not settled is held");
-        (segment.raw(index).expect("a found record is there"), segment.at)
+    /// Messages from `first` on, at most so many, that lie in one batch.
+    fn piece(&self, id: QueueId, first: Offset, max: u64) -> Piece<'_> {
+        let found = self.queues[&id].log(&self.topics).in_a_row(first);
+        let (segment, index, count) = found.expect("a message that is not settled is held");
+        let records = segment.records().expect("a found batch is held");
+        Piece { queue: id, first, count: count.min(max), records, index, at: segment.at }
     }
 
     /// Answers a receive with what is ready.
@@ -244,19 +270,15 @@ impl Broker {
     ) {
         let mut leased = Vec::new();
         let messages_max = self.leases_allowed(conn).min(u64::from(messages_max));
-        let mut room = self.config.limits.batch_bytes_max as usize;
+        let mut left =
+            Room { messages: messages_max, bytes: self.config.limits.batch_bytes_max as usize };
         'queues: for id in queues.iter().copied() {
-            while let Some(offset) = self.next_to_lease(id, out) {
-                let queue = &self.queues[&id];
-                let via = queue.ways.of(offset).map_or(0, Via::bytes);
-                let bytes = self.lying(queue, offset).0.as_bytes().len() + via;
-                let full = bytes > room && !leased.is_empty();
-                if full || leased.len() as u64 == messages_max {
+            while self.next_to_lease(id, out).is_some() {
+                let count = self.fitting(id, &mut left, leased.is_empty());
+                if count == 0 {
                     break 'queues;
                 }
-                room = room.saturating_sub(bytes);
-                let holder = Holder { conn, consumer: None };
-                leased.extend(self.lease_next(id, holder, visibility));
+                self.lease_received(id, count, (conn, visibility), &mut leased);
             }
         }
         self.trace_leases(&leased, conn, None);
@@ -265,38 +287,97 @@ impl Broker {
             false => Vec::new(),
         };
         let left = queues.iter().map(|id| self.queues[id].work.ready()).sum();
-        let deliveries = self.deliveries(&leased, Some(&settled));
+        let deliveries = self.deliveries(&leased, &settled);
         let event = Event::Received { tag, deliveries: Cow::Owned(deliveries), left };
         self.tell(conn, event, out);
         if !auto_ack {
-            for leased in &leased {
-                self.note_leased(leased, conn, None, out);
+            self.note_taken(&leased, (conn, None), out);
+        }
+    }
+
+    /// How many of the messages that are next in a queue fit in what is left of an answer.
+    fn fitting(&self, id: QueueId, left: &mut Room, is_first: bool) -> u64 {
+        let queue = &self.queues[&id];
+        let (start, end) = queue.work.next_run().expect("a message is ready");
+        let most = if queue.may_expire { 1 } else { end.0 - start.0 };
+        let mut count = 0;
+        while count < most.min(left.messages) {
+            let next = start.plus(count);
+            let piece = self.piece(id, next, most.min(left.messages) - count);
+            let (via, until) = queue.ways.in_a_row(next);
+            let via_bytes = via.map_or(0, Via::bytes);
+            let fits = piece.each(until.0 - next.0, |record| {
+                let bytes = record.as_bytes().len() + via_bytes;
+                if bytes > left.bytes && !(is_first && count == 0) {
+                    return ControlFlow::Break(());
+                }
+                left.bytes = left.bytes.saturating_sub(bytes);
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            if fits.is_break() {
+                break;
             }
+        }
+        left.messages -= count;
+        count
+    }
+
+    /// Leases so many messages, which are next in a queue, to a connection that asked for them.
+    fn lease_received(
+        &mut self,
+        id: QueueId,
+        mut count: u64,
+        (conn, visibility): (ConnId, Option<Span>),
+        leased: &mut Vec<Leased>,
+    ) {
+        let Broker { queues, conns, timers, now, .. } = self;
+        let queue = queues.get_mut(&id).expect("the queue exists");
+        let taker = conns.get_mut(&conn).expect("a request comes from an open connection");
+        let mut clock = Clock { now: *now, timers, queue: id };
+        let until = clock.now + visibility.unwrap_or(queue.policy.visibility);
+        let holder = Holder { conn, consumer: None };
+        while count > 0 {
+            let run = queue.work.lease_run(count, holder, until, &mut clock);
+            let run = run.expect("so many messages are ready");
+            taker.takes(id, (run.start, run.count), false);
+            count -= run.count;
+            Leased::join(leased, Leased { to: ConsumerId::default(), queue: id, run, until });
         }
     }
 
     /// Notes leases of one queue for their journeys.
     fn trace_leases(&mut self, leased: &[Leased], conn: ConnId, consumer: Option<ConsumerId>) {
         for run in leased.chunk_by(|a, b| a.queue == b.queue) {
-            let messages = run.iter().map(|leased| {
-                let Leased { offset, attempt, until, .. } = *leased;
-                (offset, Did::Leased { conn, consumer, attempt, until })
+            let runs = run.iter().map(|leased| {
+                let Leased { run: LeasedRun { start, count, attempt, .. }, until, .. } = *leased;
+                (start, count as u32, Did::Leased { conn, consumer, attempt, until })
             });
-            self.journeys.note_each(self.now, Place::Queue(run[0].queue), messages);
+            self.journeys.note_each(self.now, Place::Queue(run[0].queue), runs);
+        }
+    }
+
+    /// Tells those who watch of leases, in their order.
+    fn note_taken(&self, leased: &[Leased], to: (ConnId, Option<ConsumerId>), out: &mut dyn Sink) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        for leased in leased {
+            leased.offsets().for_each(|offset| self.note_leased(leased, offset, to, out));
         }
     }
 
     fn note_leased(
         &self,
         leased: &Leased,
-        conn: ConnId,
-        consumer: Option<ConsumerId>,
+        offset: Offset,
+        (conn, consumer): (ConnId, Option<ConsumerId>),
         out: &mut dyn Sink,
     ) {
         self.note(out, || Activity::Leased {
             queue: self.queue_name(leased.queue).into(),
-            offset: leased.offset,
-            attempt: leased.attempt,
+            offset,
+            attempt: leased.run.attempt,
             conn,
             consumer,
             until: leased.until,

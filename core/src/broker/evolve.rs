@@ -86,7 +86,14 @@ impl Broker {
                 self.group_names.insert(name.clone(), id);
                 self.groups.insert(id, Group::new(id, name));
             }
-            Fact::Rebalanced { group, generation } => self.group(group)?.generation = generation,
+            Fact::Rebalanced { group, generation } => {
+                let group = self.group(group)?;
+                (group.generation, group.vacated_at) = (generation, None);
+            }
+            Fact::GroupVacated { group, at } => {
+                self.saw(at);
+                self.group(group)?.vacated_at = Some(at);
+            }
             Fact::Committed { group, topic, partition, offset, at } => {
                 self.saw(at);
                 let metadata = "".into();
@@ -95,6 +102,7 @@ impl Broker {
             }
             Fact::GroupDeleted { id } => {
                 let group = self.groups.remove(&id).ok_or_else(|| broken("group"))?;
+                self.timers.stop(group.keeping);
                 self.group_names.remove(&group.name);
                 self.forget_commits(|group, _| group == id);
             }

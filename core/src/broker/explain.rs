@@ -69,6 +69,14 @@ impl Broker {
                 None => format!("{id} is forgotten"),
             },
             Due::Redrive(id) => format!("{id} goes on moving messages"),
+            Due::Rebalance(id) => {
+                let group = self.group_words(id);
+                format!("members of group {group} are put out, unless they join or sync before")
+            }
+            Due::Offsets(id) => format!(
+                "group {} forgets what it committed, unless a member joins before",
+                self.group_words(id)
+            ),
             Due::Transaction(id) => {
                 format!("the transaction of {id} is aborted, unless it ends before")
             }
@@ -94,6 +102,7 @@ impl Broker {
                     | DeadlineReason::KeptLongEnough
                     | DeadlineReason::TransactionEnds
                     | DeadlineReason::RebalanceEnds
+                    | DeadlineReason::OffsetsExpire
                     | DeadlineReason::RedriveGoesOn => format!("{place} is looked after"),
                 }
             }
@@ -258,6 +267,14 @@ fn wait_words(broker: &Broker, wait: &Wait) -> String {
         Awaits::Read { partition: (topic, partition), from, .. } => {
             let place = broker.place_name(Place::Partition(*topic, *partition));
             format!("the wait for records of {place} from {from}")
+        }
+        Awaits::Joined { group, member } => {
+            let group = broker.group_words(*group);
+            format!("the wait of {member} for the others of {group} to join")
+        }
+        Awaits::Synced { group, member } => {
+            let group = broker.group_words(*group);
+            format!("the wait of {member} for what the leader of {group} assigns")
         }
         Awaits::Record { group, member, .. } => {
             format!("the wait of {member} for a record of {}", broker.group_words(*group))

@@ -6,11 +6,14 @@ use core::ops::Bound;
 
 use super::workgroup::WorkGroup;
 use super::{Broker, Consumer, Refused, shown, within};
+use crate::classic::Joiner;
 use crate::effect::Sink;
 use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
-use crate::id::{ConnId, ConsumerId, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId};
+use crate::id::{
+    ConnId, ConsumerId, Generation, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId,
+};
 use crate::limits::{GROUPS_PER_PAGE_MAX, OVERVIEW_ROWS_MAX};
 use crate::log::Log;
 use crate::queue::Queue;
@@ -203,8 +206,9 @@ impl Broker {
 
     pub(super) fn group_view(&self, group: &Group) -> GroupView {
         // Every partition of each topic that the group has to do with: what it has not begun lags too.
-        let named = group.committed.keys().chain(group.owned.keys());
-        let topics: Set<TopicId> = named.map(|(topic, _)| *topic).collect();
+        let pending = self.pending_of(group.id);
+        let named = group.committed.keys().chain(group.owned.keys()).copied();
+        let topics: Set<TopicId> = named.chain(pending.iter()).map(|(topic, _)| topic).collect();
         let partitions = topics.iter().flat_map(|topic| {
             let count = self.topics[&topic].partitions.len() as u32;
             (0..count).map(move |partition| (topic, partition))
@@ -228,23 +232,37 @@ impl Broker {
                 oldest_at: next.map(|(at, _)| at),
                 committed_at: commit.map(|commit| commit.at),
                 metadata: commit.map_or_else(String::new, |commit| commit.metadata.clone()),
-                is_pending: self.is_pending(group.id, partition),
+                is_pending: pending.contains(partition),
                 owner: owned.map(|owned| owned.member),
             }
         };
+        let none = Generation(0);
         let member = |(id, member): (&_, &Member)| MemberView {
             id: *id,
             conn: member.conn,
             client: member.client.clone(),
             instance: member.instance.clone(),
+            metadata: Vec::new(),
+            assignment: Vec::new(),
         };
+        let joiner = |(id, joiner): (&_, &Joiner)| MemberView {
+            id: *id,
+            conn: joiner.conn,
+            client: joiner.client.clone(),
+            instance: joiner.instance.clone(),
+            metadata: group.classic.as_ref().map_or(&[][..], |c| c.proposal(joiner)).to_vec(),
+            assignment: joiner.assignment.clone(),
+        };
+        let joiners = group.classic.iter().flat_map(|classic| classic.members.iter());
         GroupView {
             id: group.id,
             name: group.name.clone(),
             state: group.state(),
             generation: group.generation,
             assignor: group.assignor,
-            members: group.members.iter().map(member).collect(),
+            classic: group.classic.as_ref().map(|classic| classic.view()),
+            vacated_at: group.vacated_at.filter(|_| group.is_empty() && group.generation > none),
+            members: group.members.iter().map(member).chain(joiners.map(joiner)).collect(),
             partitions: partitions.map(partition).collect(),
         }
     }
@@ -256,7 +274,8 @@ fn group_summary(group: &Group) -> GroupSummary {
         name: group.name.clone(),
         state: group.state(),
         generation: group.generation,
-        members: group.members.len() as u32,
+        members: group.size() as u32,
+        protocol_type: group.classic.as_ref().map(|classic| classic.protocol_type.clone()),
     }
 }
 

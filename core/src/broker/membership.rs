@@ -4,7 +4,7 @@ use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Broker, Refused, counted, span_within, valid_name, within};
+use super::{Broker, Refused, counted, span_within, valid_name};
 use crate::activity::{Activity, LeaveReason};
 use crate::effect::Sink;
 use crate::event::Event;
@@ -12,9 +12,10 @@ use crate::fact::Fact;
 use crate::group::{Group, Member};
 use crate::id::{ConnId, Generation, GroupId, MemberId, Tag, TopicId};
 use crate::limits::{
-    FENCED_REMEMBERED_MAX, REBALANCE_TIMEOUT_DEFAULT, REBALANCE_TIMEOUT_MAX, REBALANCE_TIMEOUT_MIN,
-    SESSION_TIMEOUT_DEFAULT, SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN, SUBSCRIPTIONS_MAX,
+    REBALANCE_TIMEOUT_DEFAULT, REBALANCE_TIMEOUT_MAX, REBALANCE_TIMEOUT_MIN,
+    SESSION_TIMEOUT_DEFAULT, SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN,
 };
+use crate::planted::{Planted, planted};
 use crate::refusal::Code;
 use crate::request::{Assignor, Start};
 use crate::set::Set;
@@ -40,10 +41,7 @@ impl Broker {
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
         let Joining { assignor, start, timeouts, instance } = asked;
-        within("the number of topics", topics.len() as u64, 1, SUBSCRIPTIONS_MAX as u64)?;
-        let topics: Result<Set<TopicId>, _> =
-            topics.iter().map(|topic| self.topic_named(topic)).collect();
-        let topics = topics?;
+        let topics = self.topics_asked(topics)?;
         let (session, rebalance) = valid_timeouts(timeouts)?;
         instance.map_or(Ok(()), |instance| valid_name("instance", instance))?;
         self.room_on(conn)?;
@@ -53,6 +51,7 @@ impl Broker {
             Some(group) => self.may_join(group, assignor, before)?,
             None => self.create_group(name, out)?,
         };
+        self.occupied(id);
         let member = MemberId(self.number());
         let timer = self.timers.start(self.now + session, Due::Session(member));
         let joined = Member {
@@ -98,6 +97,7 @@ impl Broker {
         self.room_for("groups", self.groups.len(), self.config.limits.groups_max)?;
         let id = self.next_group;
         self.record(Fact::GroupCreated { id, name: name.into() }, out);
+        self.keep_offsets_until(id, self.now);
         self.changed(out, || format!("group {name} was created"));
         Ok(id)
     }
@@ -108,6 +108,13 @@ impl Broker {
         assignor: Assignor,
         before: Option<MemberId>,
     ) -> Result<GroupId, Refused> {
+        if group.classic.is_some() {
+            return Err(Code::InconsistentGroupProtocol.because(format!(
+                "the members of group {:?} assign by themselves as long as there are any; join as \
+                 they do, or wait until they have left",
+                group.name
+            )));
+        }
         if before.is_none() {
             self.room_for("members", group.members.len(), self.config.limits.members_max)?;
         }
@@ -134,12 +141,7 @@ impl Broker {
         let former = self.groups[&id].members[&before].conn;
         self.tell_member(former, Event::Expelled { member: before, reason }, out);
         let old = self.forget_member(id, before, reason, out);
-        if let Some(conn) = former.and_then(|conn| self.conns.get_mut(&conn)) {
-            conn.fenced.insert(before);
-            let oldest =
-                conn.fenced.iter().next().filter(|_| conn.fenced.len() > FENCED_REMEMBERED_MAX);
-            oldest.map(|oldest| conn.fenced.remove(oldest));
-        }
+        self.fence(before);
         let others = joined.topics != old.topics;
         joined.owns = old.owns;
         joined.going = old.going;
@@ -167,7 +169,9 @@ impl Broker {
             before,
             conn,
         });
-        self.begin_again(id, member);
+        if !planted(Planted::ReturnKeepsThePosition) {
+            self.begin_again(id, member);
+        }
         if others {
             self.rebalance(id, out);
         } else {
@@ -185,6 +189,9 @@ impl Broker {
         member: MemberId,
         generation: Option<Generation>,
     ) -> Result<(), Refused> {
+        if let Some(id) = self.is_classic(member) {
+            return self.heartbeat_classic(id, conn, member, generation);
+        }
         let group = self.group_of(conn, member)?;
         generation.map_or(Ok(()), |generation| self.has_come(group, generation))?;
         self.renew_session(group, member);
@@ -203,18 +210,19 @@ impl Broker {
         )))
     }
 
-    /// The group of a member that this connection speaks for.
+    /// The group of a member that this connection speaks for, where the broker assigns.
     pub(super) fn group_of(&self, conn: ConnId, member: MemberId) -> Result<GroupId, Refused> {
-        let speaker = &self.conns[&conn];
-        if speaker.members.contains(member) {
-            return Ok(self.members[&member]);
-        }
-        if speaker.fenced.contains(member) {
-            return Err(Code::FencedInstanceId.because(format!(
-                "another has joined under the instance name of {member}, and has its place; two \
-                 cannot run under one name"
+        if let Some(id) = self.is_classic(member) {
+            return Err(Code::InconsistentGroupProtocol.because(format!(
+                "the members of group {:?} assign by themselves, so the broker does not know what \
+                 {member} reads: it reads partitions by itself",
+                self.groups[&id].name
             )));
         }
+        if self.conns[&conn].members.contains(member) {
+            return Ok(self.members[&member]);
+        }
+        self.is_not_fenced(member)?;
         Err(Code::UnknownMember.because(format!(
             "this connection has no {member}; its session may have timed out: join again"
         )))
@@ -233,6 +241,10 @@ impl Broker {
         member: MemberId,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
+        if let Some(id) = self.is_classic(member) {
+            self.leave_classic(id, member, out);
+            return Ok(());
+        }
         self.group_of(conn, member)?;
         self.remove_members(Set::of(member), LeaveReason::Left, out);
         Ok(())
@@ -241,6 +253,9 @@ impl Broker {
     /// A member was silent for its session timeout. One whose poll waits is not silent: it is the
     /// broker that makes it wait.
     pub(super) fn session_expired(&mut self, member: MemberId, timer: TimerId, out: &mut dyn Sink) {
+        if let Some(id) = self.is_classic(member) {
+            return self.joiner_silent(id, member, timer, out);
+        }
         let Some(group) = self.members.get(&member).copied() else { return };
         let reader = &self.groups[&group].members[&member];
         if reader.timer != timer {
@@ -270,6 +285,10 @@ impl Broker {
         let mut gone = Set::default();
         for member in members {
             let id = self.members[&member];
+            if self.groups[&id].classic.is_some() {
+                self.disconnect_joiner(id, member, out);
+                continue;
+            }
             let reader = self.group_mut(id).members.get_mut(&member).expect("a known member");
             if reader.instance.is_none() {
                 gone.insert(member);
@@ -374,7 +393,7 @@ impl Broker {
     /// A group, if it has no members.
     pub(super) fn without_members(&self, name: &str) -> Result<GroupId, Refused> {
         let id = self.group_named(name)?;
-        let members = self.groups[&id].members.len();
+        let members = self.groups[&id].size();
         if members == 0 {
             return Ok(id);
         }

@@ -16,6 +16,13 @@ use crate::time::Time;
 use crate::view::{Attempt, AttemptEnd};
 use crate::work::{Holder, State};
 
+/// Messages in a row, and what they were doing.
+pub(super) struct Doing {
+    pub(super) first: Offset,
+    pub(super) count: u64,
+    pub(super) state: State,
+}
+
 impl Broker {
     pub(super) fn queue(&mut self, id: QueueId) -> Result<&mut Queue, Violation> {
         self.queues.get_mut(&id).ok_or_else(|| broken(&format!("queue {id}")))
@@ -96,20 +103,27 @@ impl Broker {
             }
         }
         let (queue, mut clock) = self.queue_and_clock(id);
+        let mut gone: Vec<Doing> = Vec::new();
+        let settled = queue.work.settle_all(offsets, &mut clock, |first, count, state| match gone
+            .last_mut()
+        {
+            Some(last) if last.state == state && last.first.plus(last.count) == first => {
+                last.count += count;
+            }
+            Some(_) | None => gone.push(Doing { first, count, state }),
+        });
+        if let Err(offset) = settled {
+            return Err(broken(&format!("message {offset} of queue {id}")));
+        }
         let before = queue.own_bytes();
-        let mut states = Vec::with_capacity(offsets.len());
-        for offset in offsets {
-            let Some(state) = queue.work.settle(*offset, &mut clock) else {
-                return Err(broken(&format!("message {offset} of queue {id}")));
-            };
-            states.push((*offset, state));
-            if let Some(log) = queue.emptying_log_mut() {
-                log.release(*offset);
+        if let Some(log) = queue.emptying_log_mut() {
+            for Doing { first, count, .. } in &gone {
+                log.release_run(*first, first.plus(*count));
             }
         }
         let after = queue.own_bytes();
         self.stored_bytes -= before - after;
-        self.let_go_all(id, &states);
+        self.let_go_all(id, &gone);
         Ok(())
     }
 
@@ -150,15 +164,15 @@ impl Broker {
                 gone.into_iter().for_each(|offset| self.count_bytes_gone(id, offset));
             }
             let (queue, mut clock) = self.queue_and_clock(id);
-            let mut states = Vec::new();
-            let each = |offset, state| states.push((offset, state));
+            let mut gone = Vec::new();
+            let each = |first, state| gone.push(Doing { first, count: 1, state });
             queue.work.settle_run((*start, end), &mut clock, each);
             let before = queue.own_bytes();
             if let Some(log) = queue.emptying_log_mut() {
                 log.release_run(*start, end);
             }
             self.stored_bytes -= before - self.queues[&id].own_bytes();
-            self.let_go_all(id, &states);
+            self.let_go_all(id, &gone);
         }
         self.tend_kept(id);
         Ok(())
@@ -187,10 +201,10 @@ impl Broker {
     }
 
     /// Messages stop what they were doing.
-    pub(super) fn let_go_all(&mut self, id: QueueId, messages: &[(Offset, State)]) {
-        for run in messages.chunk_by(|a, b| a.1 == b.1) {
-            match run[0].1 {
-                State::Leased(holder) => self.let_go_of(id, holder, run),
+    pub(super) fn let_go_all(&mut self, id: QueueId, messages: &[Doing]) {
+        for alike in messages.chunk_by(|a, b| a.state == b.state) {
+            match alike[0].state {
+                State::Leased(holder) => self.let_go_of(id, holder, alike),
                 State::Ready | State::Delayed | State::Blocked | State::Held | State::Settled => {
                     self.wake(id)
                 }
@@ -199,15 +213,15 @@ impl Broker {
     }
 
     /// A message stops what it was doing.
-    pub(super) fn let_go(&mut self, id: QueueId, offset: Offset, state: State) {
-        self.let_go_all(id, &[(offset, state)]);
+    pub(super) fn let_go(&mut self, id: QueueId, first: Offset, state: State) {
+        self.let_go_all(id, &[Doing { first, count: 1, state }]);
     }
 
     /// Leases end of one holder: credit that they took comes back, and others may go.
-    fn let_go_of(&mut self, id: QueueId, holder: Holder, leases: &[(Offset, State)]) {
-        self.gives(holder, id, leases.iter().map(|(offset, _)| *offset));
+    fn let_go_of(&mut self, id: QueueId, holder: Holder, leases: &[Doing]) {
+        self.gives(holder, id, leases.iter().map(|doing| (doing.first, doing.count)));
         let Holder { conn, consumer: Some(number) } = holder else { return self.wake(id) };
-        let count = leases.len() as u32;
+        let count = leases.iter().map(|doing| doing.count as u32).sum();
         if self.consumers.get(&number).is_none_or(|consumer| !consumer.auto_ack) {
             self.credit_back(conn, count);
         }

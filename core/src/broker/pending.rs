@@ -17,6 +17,7 @@ use crate::planted::{Planted, planted};
 use crate::producer::Producer;
 use crate::refusal::Code;
 use crate::request::{CommitOffset, Isolation};
+use crate::set::Set;
 use crate::time::Time;
 use crate::transaction::{Pending, Transaction};
 
@@ -51,8 +52,13 @@ impl Broker {
                     return Err(Code::Fenced
                         .because(format!("{member} is not in group {group:?}, or no longer")));
                 }
-                for commit in &offsets {
-                    self.may_commit(id, member, generation, commit)?;
+                if self.is_classic(member).is_some() {
+                    self.may_commit_classic(id, generation, true)?;
+                    offsets.iter().try_for_each(|commit| self.in_log(commit))?;
+                } else {
+                    for commit in &offsets {
+                        self.may_commit(id, member, generation, commit)?;
+                    }
                 }
                 id
             }
@@ -119,6 +125,23 @@ impl Broker {
     fn is_newest(&self, group: GroupId, partition: (TopicId, u32), pending: &Pending) -> bool {
         let committed = self.groups[&group].committed.get(&partition);
         committed.is_none_or(|c| (c.at, c.offset) <= (pending.at, pending.offset))
+    }
+
+    /// Whether an open transaction may still commit anything of a group.
+    pub(super) fn has_pending(&self, group: GroupId) -> bool {
+        !self.pending_of(group).is_empty()
+    }
+
+    /// The partitions on which open transactions may still commit how far a group has read.
+    pub(super) fn pending_of(&self, group: GroupId) -> Set<Partition> {
+        let mut pending = Set::default();
+        for producer in self.transactions.iter().map(|id| &self.producers[&id]) {
+            let Some(open) = &producer.transaction else { continue };
+            let those = open.commits.from((group, (TopicId(0), 0))).map(|(at, _)| *at);
+            let those = those.take_while(|(of, _)| *of == group);
+            pending.extend(those.map(|(_, partition)| partition));
+        }
+        pending
     }
 
     /// Whether an open transaction may still commit how far a group has read a partition.

@@ -32,7 +32,11 @@ impl Broker {
         let mut owned = Map::default();
         for (partition, member) in group.assignment(&topics) {
             let had = group.owned.get(&partition);
-            let next = match had.filter(|had| group.members.contains_key(&had.member)) {
+            // Who does not read the topic any more has given it up by that.
+            let reads = |had: &&Owned| {
+                group.members.get(&had.member).is_some_and(|m| m.topics.contains(partition.0))
+            };
+            let next = match had.filter(reads) {
                 Some(had) if had.member == member && had.going.is_none() => *had,
                 Some(had) if cooperative && !planted(Planted::NothingIsGivenUpFirst) => {
                     let since = had.going.map_or(generation, |going| going.since);
@@ -64,6 +68,9 @@ impl Broker {
         let members: Vec<_> = group.members.keys().copied().collect();
         for member in &members {
             self.tell_assignment(id, *member, out);
+        }
+        if members.is_empty() {
+            return self.vacated(id, out);
         }
         self.note_going(id, &before, out);
         self.note_owned(id, |owned| owned.since == generation, out);

@@ -164,17 +164,20 @@ impl Broker {
 
     fn named(&self, conn: ConnId, leases: &[LeaseId]) -> Result<Named, Refused> {
         within("the number of leases", leases.len() as u64, 1, LEASES_PER_REQUEST_MAX as u64)?;
-        let holds = |lease: &LeaseId| {
-            let slot = self.queues.get(&lease.queue).and_then(|q| q.work.slot(lease.offset));
-            slot.is_some_and(|slot| {
-                lease.epoch == self.epoch
-                    && lease.delivery == slot.delivery
-                    && matches!(slot.state, State::Leased(Holder { conn: by, .. }) if by == conn)
-            })
-        };
         let (mut held, mut stale) = (Vec::with_capacity(leases.len()), Vec::new());
-        for lease in leases {
-            if holds(lease) { held.push(*lease) } else { stale.push(*lease) }
+        let mut rest = leases;
+        while let [first, others @ ..] = rest {
+            let queue = self.queues.get(&first.queue).filter(|_| first.epoch == self.epoch);
+            match queue.map_or(0, |queue| queue.work.leased_in_a_row(rest, conn)) {
+                0 => {
+                    stale.push(*first);
+                    rest = others;
+                }
+                count => {
+                    held.extend_from_slice(&rest[..count]);
+                    rest = &rest[count..];
+                }
+            }
         }
         if !held.is_sorted_by(|a, b| a < b) {
             held.sort_unstable();

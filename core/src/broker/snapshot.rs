@@ -110,6 +110,9 @@ impl Broker {
         for group in self.groups.values() {
             put(Fact::GroupCreated { id: group.id, name: group.name.as_str().into() });
             put(Fact::Rebalanced { group: group.id, generation: group.generation });
+            if let Some(at) = group.vacated_at {
+                put(Fact::GroupVacated { group: group.id, at });
+            }
             put_commits(group, &mut put);
         }
         self.put_producers(&mut put);

@@ -121,10 +121,7 @@ impl Broker {
         let state = self.groups.get_mut(&group).expect("a member's group exists");
         let reader = state.members.get_mut(&member).expect("a known member is in its group");
         reader.waiting = Some(number);
-        for topic in reader.topics.iter() {
-            let topic = self.topics.get_mut(&topic).expect("a member reads topics that exist");
-            *topic.polled.get_or_insert_with(group, || 0) += 1;
-        }
+        self.polls_begin(group, member);
         Ok(())
     }
 
@@ -237,7 +234,9 @@ impl Broker {
             let wait = self.waits.get_mut(&number).expect("whoever waits is known");
             let short = match &mut wait.what {
                 Awaits::Record { short, .. } | Awaits::Read { short, .. } => short,
-                Awaits::Message { .. } => unreachable!("a partition is waited on for records"),
+                Awaits::Message { .. } | Awaits::Joined { .. } | Awaits::Synced { .. } => {
+                    unreachable!("a partition is waited on for records")
+                }
             };
             short.bytes = short.bytes.saturating_sub(bytes as u64);
             short.records = short.records.saturating_sub(records);
@@ -309,7 +308,9 @@ impl Broker {
             Awaits::Read { partition, from, budget, .. } => {
                 self.serve_read(to, partition, from, budget, served, out)
             }
-            Awaits::Message { .. } => unreachable!("who waits for messages is served elsewhere"),
+            Awaits::Message { .. } | Awaits::Joined { .. } | Awaits::Synced { .. } => {
+                unreachable!("who waits for something else is served elsewhere")
+            }
         }
     }
 

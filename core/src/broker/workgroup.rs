@@ -9,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::evolve::{Evolved, broken, fresh};
+use super::messages::Doing;
 use super::stream::resolve;
 use super::{Broker, Refused, counted, shown, valid_name};
 use crate::effect::Sink;
@@ -262,17 +263,24 @@ impl Broker {
                 self.queue_mut(id).work.skip_to(end);
                 return;
             };
-            let (at, base, records) = (run.appended_at, run.base, run.records.to_shared());
-            let offsets = run.offsets;
-            self.queue_mut(id).work.skip_to(base);
-            if offsets.is_empty() {
-                self.arrived(id, at, &records);
-                continue;
-            }
-            for (offset, index) in offsets.into_iter().zip(0..) {
-                self.queue_mut(id).work.skip_to(offset);
-                let record = records.part(index, 1).expect("a run has a record an offset");
-                self.arrived(id, at, &record);
+            let (base, records, offsets) = (run.base, run.records.to_shared(), run.offsets);
+            let offset = |index: u32| {
+                offsets.get(index as usize).copied().unwrap_or(base.plus(u64::from(index)))
+            };
+            let mut from = 0;
+            while from < records.count() {
+                let log = self.queues[&id].log(&self.topics);
+                let (segment, _) = log.find(offset(from)).expect("what was read is held");
+                // A run may be of several batches, which came at different times.
+                let (at, end) = (segment.at, Offset(segment.end()));
+                let more = (from + 1..records.count()).take_while(|next| {
+                    offset(*next) < end && offset(*next) == offset(next - 1).plus(1)
+                });
+                let count = 1 + more.count() as u32;
+                self.queue_mut(id).work.skip_to(offset(from));
+                let part = records.part(from, count).expect("it is a part of the run");
+                self.arrived(id, at, &part);
+                from += count;
             }
         }
     }
@@ -301,10 +309,11 @@ impl Broker {
     fn unworked_by(&mut self, id: QueueId, gone: &[(Offset, u64)]) {
         for (start, count) in gone {
             let (queue, mut clock) = self.queue_and_clock(id);
-            let mut states = Vec::new();
+            let mut gone = Vec::new();
+            let each = |first, state| gone.push(Doing { first, count: 1, state });
             let run = (*start, start.plus(*count));
-            queue.work.settle_run(run, &mut clock, |offset, state| states.push((offset, state)));
-            self.let_go_all(id, &states);
+            queue.work.settle_run(run, &mut clock, each);
+            self.let_go_all(id, &gone);
         }
     }
 }

@@ -92,11 +92,21 @@ pub(crate) fn own_bytes<'de, 'a, D: Deserializer<'de>>(d: D) -> Result<Cow<'a, [
     PlainBytes::deserialize(d).map(|bytes| Cow::Owned(bytes.0))
 }
 
+/// The same, for a view.
+pub(crate) fn own_vec<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+    PlainBytes::deserialize(d).map(|bytes| bytes.0)
+}
+
 /// Optional bytes that are kept, and so are read with memory of their own.
 pub(crate) fn optional_own_bytes<'de, 'a, D: Deserializer<'de>>(
     d: D,
 ) -> Result<Option<Cow<'a, [u8]>>, D::Error> {
     Ok(Option::<PlainBytes>::deserialize(d)?.map(|bytes| Cow::Owned(bytes.0)))
+}
+
+/// Writes bytes as bytes, and not as a sequence of numbers.
+pub(crate) fn as_bytes<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_bytes(bytes)
 }
 
 struct AsBytes<'a>(&'a [u8]);

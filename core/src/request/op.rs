@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Assignor, Budget, CommitOffset, Condition, Destination, ExchangeKind, ExchangePolicy,
-    HeaderMatch, Inspect, Pick, Position, Sequenced, Start, Target, Unroutable,
+    HeaderMatch, Inspect, MemberAssignment, MemberName, Pick, Position, Protocol, Sequenced, Start,
+    Target, Unroutable,
 };
 use crate::id::{
     ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, RedriveId,
@@ -563,6 +564,83 @@ pub enum Op<'a> {
     StopRedrive {
         /// Which.
         redrive: RedriveId,
+    },
+    /// Joins a group whose members assign, making it if there is none; or joins it again (Kafka's
+    /// `JoinGroup`). It waits until all have joined, or their time is up: then `JoinedClassic`. A
+    /// member's own partitions it reads with `Read`. While the group has members it is either such
+    /// a group, or one in which the broker assigns; the other way of joining is refused.
+    ///
+    /// A member gets its number with the answer: one whose connection closes before is out at once,
+    /// so that there is no need to ask for a number first (Kafka's `MEMBER_ID_REQUIRED`, KIP-394).
+    /// The number is good for this life of the broker ([`crate::Event::Opened`] says which). It is
+    /// not bound to the connection: whoever names it speaks for the member.
+    JoinClassic {
+        /// The group's name.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// Who joins again. None: a new member, or a static one that comes back.
+        #[serde(default)]
+        member: Option<MemberId>,
+        /// Makes the member static, as in `Join`. It comes back without a number, to what it had;
+        /// if the protocol stays the same, without a rebalance.
+        #[serde(borrow, default)]
+        instance: Option<Cow<'a, str>>,
+        /// What kind of group it is: "consumer", "connect". One that has members stays what it is.
+        #[serde(borrow)]
+        protocol_type: Cow<'a, str>,
+        /// What the member supports, what it likes best first: at least one that all others do.
+        #[serde(borrow)]
+        protocols: Cow<'a, [Protocol<'a>]>,
+        /// Without a word for this long the member is out. None: 45 s.
+        #[serde(default)]
+        session_timeout: Option<Span>,
+        /// How long the others wait for it to join again, and then to sync, before it is out.
+        /// None: 60 s.
+        #[serde(default)]
+        rebalance_timeout: Option<Span>,
+        /// How long a group without members waits for others when this one comes; as long again
+        /// if some do, up to the rebalance timeout. None: 3 s (Kafka's
+        /// `group.initial.rebalance.delay.ms`).
+        #[serde(default)]
+        initial_delay: Option<Span>,
+    },
+    /// Asks for a member's assignment in a group whose members assign; the leader brings them
+    /// (Kafka's `SyncGroup`). It waits for the leader's: then `Synced`.
+    Sync {
+        /// Who.
+        member: MemberId,
+        /// The generation that it joined.
+        generation: Generation,
+        /// What the caller takes the group's type to be; refused if it is another (KIP-559).
+        #[serde(borrow, default)]
+        protocol_type: Option<Cow<'a, str>>,
+        /// The protocol that the caller was told.
+        #[serde(borrow, default)]
+        protocol: Option<Cow<'a, str>>,
+        /// Of the leader: what each member gets; who is not named gets nothing. Of others it is not
+        /// looked at.
+        #[serde(borrow, default)]
+        assignments: Cow<'a, [MemberAssignment<'a>]>,
+    },
+    /// Puts members out of a group, whoever they belong to (Kafka's `LeaveGroup` for several
+    /// members, and its `removeMembersFromConsumerGroup`). Their connections are told `Expelled`.
+    /// `MembersRemoved`.
+    RemoveMembers {
+        /// Which group.
+        #[serde(borrow)]
+        group: Cow<'a, str>,
+        /// Whom.
+        #[serde(borrow)]
+        members: Cow<'a, [MemberName<'a>]>,
+    },
+    /// Reads other topics from now on: a member of a group in which the broker assigns. What it
+    /// reads no longer goes to others; if anything changes, the group shares out anew. `Done`.
+    Subscribe {
+        /// Who.
+        member: MemberId,
+        /// All topics that it reads: at least one.
+        #[serde(borrow)]
+        topics: Cow<'a, [Cow<'a, str>]>,
     },
 }
 

@@ -23,6 +23,11 @@ struct Lane {
 }
 
 impl Lanes {
+    /// Whether no message is in a lane.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
     /// Puts the newest message at the end of its group's lane.
     pub(crate) fn join(&mut self, group: &[u8], offset: u64) {
         let number = match self.by_group.get(group) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fanlight_core::{
-    Broker, CommitOffset, Destination, Inspect, Op, ProducerId, QueuePolicy, Target,
+    Broker, CommitOffset, Destination, Inspect, MemberId, Op, ProducerId, QueuePolicy, Target,
 };
 
 /// What has to be permitted.
@@ -122,6 +122,19 @@ impl Needs<'_> {
                 self.need(Read, group);
                 topics.iter().for_each(|topic| self.need(Read, topic));
             }
+            Op::JoinClassic { group, .. } => self.need(Read, group),
+            Op::Sync { member, .. } | Op::Heartbeat { member, .. } | Op::Leave { member } => {
+                self.classic(*member, broker);
+            }
+            Op::Commit { member, offsets, .. } => {
+                if self.classic(*member, broker) {
+                    offsets.iter().for_each(|offset| self.need(Read, &offset.topic));
+                }
+            }
+            Op::RemoveMembers { group, .. } => self.need(Configure, group),
+            Op::Subscribe { topics, .. } => {
+                topics.iter().for_each(|topic| self.need(Read, topic));
+            }
             Op::ResetOffsets { group, topic, .. } => self.needs(&[(Read, group), (Read, topic)]),
             Op::DeleteOffsets { group, topic, .. } => {
                 self.needs(&[(Configure, group), (Read, topic)]);
@@ -153,10 +166,7 @@ impl Needs<'_> {
             | Op::Reject { .. }
             | Op::Extend { .. }
             | Op::Release { .. }
-            | Op::Heartbeat { .. }
-            | Op::Leave { .. }
             | Op::Poll { .. }
-            | Op::Commit { .. }
             | Op::Seek { .. }
             | Op::Prefetch { .. }
             | Op::Revoked { .. } => {}
@@ -188,6 +198,16 @@ impl Needs<'_> {
         for offset in offsets {
             self.need(Need::Read, &offset.topic);
         }
+    }
+
+    /// Whether a member is in a group whose members assign. It is not bound to its connection, and
+    /// its number is no secret: whoever speaks for it has to be permitted its group.
+    fn classic(&mut self, member: MemberId, broker: &Broker) -> bool {
+        let group = broker.classic_group(member);
+        if let Some(name) = group {
+            self.need(Need::Read, name);
+        }
+        group.is_some()
     }
 
     /// A producer's number is no secret: whoever speaks for one with a name has to be permitted it.

@@ -100,6 +100,9 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::Received { tag, .. }
         | Event::Settled { tag, .. }
         | Event::Joined { tag, .. }
+        | Event::JoinedClassic { tag, .. }
+        | Event::Synced { tag, .. }
+        | Event::MembersRemoved { tag, .. }
         | Event::Polled { tag, .. }
         | Event::ReadDone { tag, .. }
         | Event::Inspected { tag, .. }

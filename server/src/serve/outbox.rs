@@ -287,6 +287,7 @@ fn count_fact(metrics: &Metrics, fact: &Fact<'_>) {
         | Fact::RedriveEnded { .. }
         | Fact::RedrivesFrom { .. }
         | Fact::BatchAway { .. }
+        | Fact::GroupVacated { .. }
         | Fact::QueueDeclared { .. }
         | Fact::QueueDeleted { .. }
         | Fact::TopicCreated { .. }
@@ -349,6 +350,9 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
         | Event::Cancelled { .. }
         | Event::Settled { .. }
         | Event::Joined { .. }
+        | Event::JoinedClassic { .. }
+        | Event::Synced { .. }
+        | Event::MembersRemoved { .. }
         | Event::Assigned { .. }
         | Event::Expelled { .. }
         | Event::Pressure { .. }

@@ -2,12 +2,13 @@
 
 use fanlight_core::{
     Assignment, Attempt, BindingView, Death, Delivery, Duplicate, Effect, Event, ExchangeView,
-    Fact, Fetched, GroupSummary, GroupView, HeaderMatch, MessageState, MessageView, Offset,
-    OffsetChange, Overview, Place, ProducerView, QueueId, QueuePolicy, QueueView, RedriveView,
-    Stored, StoredCommit, Time, Via, View, WantedHeader, WorkGroupView,
+    Fact, Fetched, HeaderMatch, MessageState, MessageView, Offset, OffsetChange, Overview, Place,
+    ProducerView, QueueId, QueuePolicy, QueueView, RedriveView, Stored, StoredCommit, Time, Via,
+    View, WantedHeader, WorkGroupView,
 };
 
 use super::explained::{shown_connection, shown_due, shown_journey};
+use super::groups::{shown_group, shown_summary, shown_told};
 use super::names::Names;
 use super::policy::shown_policy;
 use super::text::{shown_record, shown_records, shown_span};
@@ -26,7 +27,7 @@ pub(super) fn shown(effect: &Effect<'_>, names: &Names) -> Vec<String> {
     }
 }
 
-fn time(at: Time) -> String {
+pub(super) fn time(at: Time) -> String {
     shown_span(at.since(Time::ZERO))
 }
 
@@ -105,6 +106,7 @@ fn shown_fact(fact: &Fact<'_>, names: &Names) -> String {
             format!("{id} is at {next}, moved={moved} skipped={skipped}")
         }
         Fact::RedriveEnded { id } => format!("{id} ended"),
+        Fact::GroupVacated { group, at: _ } => format!("vacated {}", names.group(*group)),
         Fact::RedrivesFrom { .. } | Fact::BatchAway { .. } => {
             format!("only in snapshots: {fact:?}")
         }
@@ -281,6 +283,9 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
                 "{topic}/{partition} from {position}"
             )))
         ),
+        Event::JoinedClassic { .. } | Event::Synced { .. } | Event::MembersRemoved { .. } => {
+            shown_told(event).expect("it is one of those")
+        }
         Event::Expelled { member, reason } => format!("{member} expelled: {reason}"),
         Event::Polled { tag, batches } if batches.is_empty() => format!("{tag} polled nothing"),
         Event::Polled { tag, batches } => {
@@ -324,11 +329,11 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
 }
 
 /// What was noted beside an offset.
-fn noted(metadata: &str) -> String {
+pub(super) fn noted(metadata: &str) -> String {
     if metadata.is_empty() { String::new() } else { format!(",{metadata}") }
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     let items: Vec<_> = items.collect();
     if items.is_empty() { "nothing".into() } else { items.join(", ") }
 }
@@ -463,39 +468,6 @@ fn shown_work_group(group: &WorkGroupView) -> Vec<String> {
     let first = format!("work group {} on {}", group.name, group.topic);
     let parts = group.parts.iter().flat_map(shown_queue).map(|line| format!("  {line}"));
     [first].into_iter().chain(parts).collect()
-}
-
-fn shown_summary(group: &GroupSummary) -> String {
-    let GroupSummary { id, name, state, generation, members } = group;
-    format!("group {name} {id} {state:?} generation={generation} members={members}")
-}
-
-fn shown_group(group: &GroupView) -> Vec<String> {
-    let GroupView { id, name, state, generation, assignor, members, partitions } = group;
-    let mut lines =
-        vec![format!("group {name} {id} {state:?} generation={generation} {assignor:?}")];
-    lines.extend(members.iter().map(|m| {
-        let conn = m.conn.map_or("nobody".into(), |conn| conn.to_string());
-        let instance = m.instance.iter().map(|name| format!(" instance={name}"));
-        format!("  {} of {conn} {}{}", m.id, m.client, instance.collect::<String>())
-    }));
-    lines.extend(partitions.iter().map(|p| {
-        let none = || "none".to_string();
-        format!(
-            "  {}/{} committed={}{}{} position={} end={} lag={}{} owner={}",
-            p.topic,
-            p.partition,
-            p.committed.map_or_else(none, |offset| offset.to_string()),
-            noted(&p.metadata) + if p.is_pending { " pending" } else { "" },
-            p.committed_at.map_or_else(String::new, |at| format!(" at={}", time(at))),
-            p.position.map_or_else(none, |offset| offset.to_string()),
-            p.end,
-            p.lag,
-            p.oldest_at.map_or_else(String::new, |at| format!(" oldest-at={}", time(at))),
-            p.owner.map_or_else(none, |owner| owner.to_string())
-        )
-    }));
-    lines
 }
 
 fn shown_message(message: &MessageView<'_>) -> Vec<String> {

@@ -9,6 +9,7 @@ use fanlight_core::{
     Start, Target, Time, Unroutable, WantedHeader,
 };
 
+use super::groups;
 use super::names::Names;
 use super::policy::policy;
 use super::text::{add_record, span};
@@ -74,7 +75,17 @@ impl<'t> Words<'t> {
         self.next(what).map(Cow::from)
     }
 
-    fn id(&mut self, prefix: &str) -> Parsed<u64> {
+    /// The words of the form `name=value` that were not taken.
+    pub(super) fn all_named(&mut self) -> std::vec::IntoIter<(&'t str, &'t str)> {
+        core::mem::take(&mut self.named).into_iter()
+    }
+
+    /// The words that are no `name=value`, and were not taken.
+    pub(super) fn all_plain(&mut self) -> std::vec::IntoIter<&'t str> {
+        core::mem::take(&mut self.plain)
+    }
+
+    pub(super) fn id(&mut self, prefix: &str) -> Parsed<u64> {
         let word = self.next(prefix)?;
         let number = word.strip_prefix(prefix).and_then(|number| number.parse().ok());
         number.ok_or_else(|| format!("{word:?} is no {prefix}1"))
@@ -102,9 +113,11 @@ pub(super) fn parse<'t>(verb: &str, words: Vec<&'t str>, names: &Names) -> Parse
             Some(op) => op,
             None => match streams(verb, &mut words)? {
                 Some(op) => op,
-                None => {
-                    producers(verb, &mut words)?.ok_or_else(|| format!("{verb:?} is no request"))?
-                }
+                None => match groups::parse(verb, &mut words)? {
+                    Some(op) => op,
+                    None => producers(verb, &mut words)?
+                        .ok_or_else(|| format!("{verb:?} is no request"))?,
+                },
             },
         },
     };

@@ -12,10 +12,13 @@ use crate::client::Reader;
 
 impl Workload {
     pub(super) fn stream_op(&mut self, conn: ConnId) -> Op<'static> {
+        if self.dice.percent(25) {
+            return self.classic_op(conn);
+        }
         if self.client(conn).members.is_empty() && self.dice.percent(80) {
             return self.join();
         }
-        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 14, 6, 2]) {
+        match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 14, 6, 2, 3, 1]) {
             0 => self.read(),
             1 => self.join(),
             2 => self.heartbeat(conn),
@@ -37,6 +40,11 @@ impl Workload {
                 dry_run: self.dice.percent(30),
             },
             9 => self.revoked(conn),
+            12 => self.subscribe(conn),
+            13 => {
+                let (member, _) = self.member(conn);
+                self.removal(member)
+            }
             8 => Op::CommitGroup {
                 group: (*self.dice.pick(&GROUPS)).into(),
                 offsets: vec![self.commit_offset()].into(),
@@ -63,7 +71,7 @@ impl Workload {
         Op::Revoked { member, generation }
     }
 
-    fn commit_offset(&mut self) -> CommitOffset<'static> {
+    pub(super) fn commit_offset(&mut self) -> CommitOffset<'static> {
         let (topic, partition) = (self.topic().into(), self.partition());
         let metadata = *self.dice.pick(&["", "", "noted"]);
         let offset = Offset(self.dice.below(6));

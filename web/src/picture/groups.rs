@@ -169,6 +169,7 @@ impl Projector {
             LeaveReason::TopicDeleted => "its topic was deleted",
             LeaveReason::RebalanceTimeout => "it took longer than its rebalance timeout",
             LeaveReason::InstanceFenced => "another joined under its instance's name",
+            LeaveReason::Removed => "it was removed",
         };
         let sentence = format!("{} is out of group {group}: {why}", self.name_of(actor));
         self.say_group(at, group, Some(actor), sentence);

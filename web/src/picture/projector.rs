@@ -275,6 +275,11 @@ impl Projector {
             | Activity::Trimmed { .. }
             | Activity::Compacted { .. }
             | Activity::PartitionRevoked { .. }
+            | Activity::GroupRebalancing { .. }
+            | Activity::LeaderChosen { .. }
+            | Activity::LeaderAssigned { .. }
+            | Activity::SubscriptionChanged { .. }
+            | Activity::OffsetExpired { .. }
             | Activity::MemberReturned { .. } => {
                 self.is_stale = true;
                 self.say(at, LineKind::Topology, activity.to_string(), About::default());
