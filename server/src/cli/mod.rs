@@ -176,6 +176,12 @@ struct Session {
 impl Session {
     /// Connects; `command` is what the connection is called in the broker's views.
     async fn connect(&self, command: &str) -> Result<Client, Failure> {
+        if self.access.is_secret() && !self.server.is_private() {
+            output::note(format_args!(
+                "{} is not encrypted: who is on the way reads the secret that is sent; wss:// is",
+                self.server
+            ));
+        }
         Ok(Client::connect_as(&self.server, &format!("fanlight {command}"), &self.access).await?)
     }
 }

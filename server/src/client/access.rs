@@ -45,6 +45,11 @@ impl fmt::Debug for Credentials {
 }
 
 impl Access {
+    /// Whether there is anything in it that others should not read.
+    pub fn is_secret(&self) -> bool {
+        !matches!(self.credentials, Credentials::None)
+    }
+
     /// The header that says it.
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let text = match &self.credentials {

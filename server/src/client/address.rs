@@ -1,6 +1,7 @@
 //! Where a server is, in the forms that people type.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The port that `fanlight serve` listens on unless it is told another.
@@ -23,6 +24,13 @@ impl ServerAddress {
     /// What a TCP connection is made to.
     pub fn socket(&self) -> (&str, u16) {
         (self.host.trim_start_matches('[').trim_end_matches(']'), self.port)
+    }
+
+    /// Whether nobody between here and there can read along: TLS is spoken, or it is this machine.
+    pub fn is_private(&self) -> bool {
+        let (host, _) = self.socket();
+        let is_loopback = || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+        self.tls || host == "localhost" || host.ends_with(".localhost") || is_loopback()
     }
 
     /// Whether TLS is spoken there.
@@ -122,6 +130,17 @@ mod tests {
         assert_eq!(reads("[::1]:9000"), "ws://[::1]:9000/ws");
         let six: ServerAddress = "[::1]".parse().expect("an address");
         assert_eq!(six.socket(), ("::1", 7420));
+    }
+
+    #[test]
+    fn what_others_could_read_along_is_told_from_what_they_could_not() {
+        let private = |text: &str| text.parse::<ServerAddress>().expect("an address").is_private();
+        for text in ["127.0.0.1", "localhost:1", "[::1]:1", "wss://broker.example"] {
+            assert!(private(text), "{text}");
+        }
+        for text in ["broker.example", "http://10.0.0.1", "0.0.0.0:7420"] {
+            assert!(!private(text), "{text}");
+        }
     }
 
     #[test]

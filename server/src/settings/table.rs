@@ -104,8 +104,8 @@ settings! {
     /// Listen on more than loopback although there are no users: whoever reaches the address can
     /// then read and change everything
     "insecure_no_auth" "" false => insecure_no_auth: bool = false;
-    /// Web pages that may connect beside the server's own, by their origin, as https://example.com;
-    /// `*`: all
+    /// Web pages that may connect beside the server's own, by their origin, as
+    /// `https://example.com`; `*`: all
     "allow_origin" "LIST" false => allow_origin: Vec<String> = Vec::new();
     /// Names that requests may ask for beside loopback's own, where the server listens on loopback:
     /// for a proxy that hands its own name on; `*`: all

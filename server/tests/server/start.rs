@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use crate::client::{Client, batch, to_queue};
-use crate::process::{Server, refused};
-use crate::users::Users;
+use crate::process::{Server, refused, run};
+use crate::users::{PASSWORD, Users};
 
 #[test]
 fn it_says_where_it_listens_and_what_it_keeps() {
@@ -109,6 +109,10 @@ fn beyond_loopback_it_listens_only_with_users_or_when_it_is_told_so_in_so_many_w
     let file = users.file();
     let server = Server::start_anywhere(&["--listen", "0.0.0.0:0", "--users", &file]);
     assert_eq!(server.get("/metrics").0, 401);
+    let anywhere = format!("0.0.0.0:{}", server.address.port());
+    let args = ["topics", "--server", &anywhere, "--user", "admin", "--password", PASSWORD];
+    let (code, _, err) = run(&args, &[]);
+    assert_eq!((code, err.contains("is not encrypted")), (Some(0), true), "{err}");
     let log = server.terminate().stderr;
     assert!(log.contains("--tls-cert"), "{log}");
 }
