@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::check::{Checked, hold};
 use super::evolve::{Evolved, broken, fresh};
-use super::{BUILT_IN, Broker, Refused, counted, shown, valid_name, within};
+use super::{BUILT_IN, Broker, Refused, Violation, counted, shown, valid_name, within};
 use crate::effect::Sink;
 use crate::exchange::{Binding, Exchange, Leads, words};
 use crate::fact::{ExchangeSetting, Fact};
@@ -227,9 +227,8 @@ impl Broker {
         pattern: &str,
         headers: &HeaderMatch<'_>,
     ) -> Evolved {
-        let leads = self.leads(to).map_err(|refusal| broken(&refusal.message))?;
-        let binding = Binding::new(leads.clone(), pattern, headers);
-        let from = self.exchanges.get_mut(exchange).ok_or_else(|| broken("exchange"))?;
+        let (from, binding) = self.named_by(exchange, to, pattern, headers)?;
+        let leads = binding.to.clone();
         if from.bind(binding) {
             self.bindings += 1;
             self.bound_to.entry(leads).or_default().insert(exchange.to_owned());
@@ -244,17 +243,29 @@ impl Broker {
         pattern: &str,
         headers: &HeaderMatch<'_>,
     ) -> Evolved {
-        let leads = self.leads(to).map_err(|refusal| broken(&refusal.message))?;
-        let binding = Binding::new(leads, pattern, headers);
-        let from = self.exchanges.get_mut(exchange).ok_or_else(|| broken("exchange"))?;
+        let (from, binding) = self.named_by(exchange, to, pattern, headers)?;
         if from.unbind(&binding) {
+            let was_last = from.leading_to(&binding.to).next().is_none();
             self.bindings -= 1;
-            if from.leading_to(&binding.to).next().is_none() {
+            if was_last {
                 self.no_longer_bound(exchange, &binding.to);
             }
             self.lost_bindings(exchange);
         }
         Ok(())
+    }
+
+    /// The exchange and the binding that a fact names.
+    fn named_by(
+        &mut self,
+        exchange: &str,
+        to: &Destination<'_>,
+        pattern: &str,
+        headers: &HeaderMatch<'_>,
+    ) -> Result<(&mut Exchange, Binding), Violation> {
+        let leads = self.leads(to).map_err(|refusal| broken(&refusal.message))?;
+        let from = self.exchanges.get_mut(exchange).ok_or_else(|| broken("exchange"))?;
+        Ok((from, Binding::new(leads, pattern, headers)))
     }
 
     /// Removes every binding that leads to what is gone.

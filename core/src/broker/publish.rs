@@ -19,6 +19,7 @@ use crate::map::Map;
 use crate::murmur2::partition_of;
 use crate::planted::{Planted, planted};
 use crate::policy::Timestamps;
+use crate::producer::Lane;
 use crate::record::{Batch, Records};
 use crate::refusal::Code;
 use crate::request::{Sequenced, Target, Unroutable};
@@ -39,91 +40,44 @@ impl Broker {
         conn: ConnId,
         tag: Tag,
         to: &Target<'_>,
-        How { confirm, by, transactional, unroutable }: How,
+        how: How,
         records: &Records<'_>,
         out: &mut dyn Sink,
     ) -> Result<(), Refused> {
-        let numbered = match by.map(|by| self.ordered(to, by, records.count())).transpose()? {
+        let How { confirm, transactional, unroutable, .. } = how;
+        let numbered = match self.numbering(to, how, records.count())? {
             Some(Ordered::Stored(by, appends)) => {
                 let batch = (by, records.count());
                 self.published_before((conn, tag), confirm, batch, &appends, out);
                 return Ok(());
             }
-            Some(Ordered::Next(lane, by)) => {
-                self.may_publish_in((by.producer, by.epoch), transactional)?;
-                Some((lane, by))
-            }
-            None if transactional => {
-                return Err(Code::InvalidTransaction.because(
-                    "a publish in a transaction says whose it is: give it its producer, epoch and \
-                     sequence",
-                ));
-            }
+            Some(Ordered::Next(lane, by)) => Some((lane, by)),
             None => None,
         };
         self.check_size(records)?;
         let Routed { parts, unroutable: nowhere } = self.routed(to, unroutable, records)?;
         let (parts, duplicates) = self.without_duplicates(parts)?;
-        self.check_room(&parts)?;
-        for part in &parts {
-            self.check_keys(&part.route.topics, &part.records)?;
-        }
-        let batches = self.place_all(&parts);
-        let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
-        if bytes > FACT_BYTES_MAX {
-            return Err(Code::TooLarge.because(format!(
-                "split over partitions the batch has {bytes} bytes, and may have {FACT_BYTES_MAX}: \
-                 publish smaller batches"
-            )));
-        }
+        let batches = self.placed(&parts)?;
         if let Some((_, by)) = &numbered {
             self.may_remember(&batches)?;
             if transactional {
                 self.may_hold(by.producer, &batches)?;
             }
         }
-        if confirm && planted(Planted::ConfirmBeforeFact) {
-            let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
-            let appends = appends.collect();
-            self.tell(
-                conn,
-                Event::Published {
-                    tag,
-                    appends,
-                    duplicate: false,
-                    duplicates: Cow::Borrowed(&duplicates),
-                },
-                out,
-            );
-        }
-        let places = batches.iter().flat_map(|batch| batch.appends.iter());
-        self.come_via(places, way(to), out);
-        match numbered {
-            None if batches.is_empty() => {}
-            None => self.record_published(&batches, out),
-            Some((lane, by)) => {
-                let Sequenced { producer, epoch, sequence } = by;
-                let fact = Fact::Produced {
-                    at: self.now,
-                    producer,
-                    epoch,
-                    lane,
-                    sequence,
-                    count: records.count(),
-                    transactional,
-                    batches: Cow::Borrowed(&batches),
-                };
-                let begins = transactional && self.is_idle(producer);
-                self.record(fact, out);
-                if begins {
-                    self.note_begin(producer, out);
-                }
-            }
-        }
-        let via = match to {
-            Target::Exchange { name, routing_key } => (name.as_ref(), routing_key.as_ref()),
-            Target::Queue { .. } | Target::Topic { .. } => ("", ""),
+        let appends = appends_of(&batches);
+        let stored = Event::Published {
+            tag,
+            appends: Cow::Borrowed(&appends),
+            duplicate: false,
+            duplicates: Cow::Borrowed(&duplicates),
         };
+        let confirms_early = planted(Planted::ConfirmBeforeFact);
+        if confirm && confirms_early {
+            self.tell(conn, stored.clone(), out);
+        }
+        self.come_via(appends.iter(), way(to), out);
+        self.store(numbered, &batches, (records.count(), transactional), out);
+        let via = named_way(to);
         if let Some((records, refusal)) = nowhere {
             let count = records.count();
             let returned = unroutable == Unroutable::Return;
@@ -132,32 +86,92 @@ impl Broker {
             }
             self.note_unrouted(conn, count, via, returned, out);
         }
-        let appends = batches.iter().flat_map(|batch| batch.appends.iter().copied());
-        let appends: Cow<'_, [Append]> = match &batches[..] {
-            [one] => Cow::Borrowed(&one.appends),
-            _ => appends.collect(),
-        };
-        if confirm && !planted(Planted::ConfirmBeforeFact) {
-            let appends = Cow::Borrowed(&appends[..]);
-            self.tell(
-                conn,
-                Event::Published {
-                    tag,
-                    appends,
-                    duplicate: false,
-                    duplicates: Cow::Borrowed(&duplicates),
-                },
-                out,
-            );
+        if confirm && !confirms_early {
+            self.tell(conn, stored, out);
         }
-        for batch in &batches {
-            for append in batch.appends.iter() {
-                self.note_append(conn, *append, batch.records.count(), via, out);
-            }
-        }
+        self.note_stored(conn, &batches, via, out);
         self.note_duplicates(conn, &duplicates, out);
         self.deliver_woken(out);
-        for Stored { appends, records } in &batches {
+        self.wake_readers_of(&batches, out);
+        Ok(())
+    }
+
+    /// What the numbers of a batch say of it; None if its publisher does not number what it
+    /// publishes.
+    fn numbering(
+        &self,
+        to: &Target<'_>,
+        How { by, transactional, .. }: How,
+        count: u32,
+    ) -> Result<Option<Ordered>, Refused> {
+        let Some(by) = by else {
+            if transactional {
+                return Err(Code::InvalidTransaction.because(
+                    "a publish in a transaction says whose it is: give it its producer, epoch and \
+                     sequence",
+                ));
+            }
+            return Ok(None);
+        };
+        let ordered = self.ordered(to, by, count)?;
+        if let Ordered::Next(_, by) = &ordered {
+            self.may_publish_in((by.producer, by.epoch), transactional)?;
+        }
+        Ok(Some(ordered))
+    }
+
+    /// Where parts of a batch will lie, if all of it may lie there.
+    fn placed(&mut self, parts: &[Part<'_>]) -> Result<Vec<Stored<'static>>, Refused> {
+        self.check_room(parts)?;
+        for part in parts {
+            self.check_keys(&part.route.topics, &part.records)?;
+        }
+        let batches = self.place_all(parts);
+        let bytes: u64 = batches.iter().map(|batch| batch.records.as_bytes().len() as u64).sum();
+        if bytes > FACT_BYTES_MAX {
+            return Err(Code::TooLarge.because(format!(
+                "split over partitions the batch has {bytes} bytes, and may have {FACT_BYTES_MAX}: \
+                 publish smaller batches"
+            )));
+        }
+        Ok(batches)
+    }
+
+    /// Makes it a fact that batches lie where they are to lie; and that their producer, if it
+    /// numbers them, is at its next number.
+    fn store(
+        &mut self,
+        numbered: Option<(Lane, Sequenced)>,
+        batches: &[Stored<'_>],
+        (count, transactional): (u32, bool),
+        out: &mut dyn Sink,
+    ) {
+        let Some((lane, Sequenced { producer, epoch, sequence })) = numbered else {
+            if !batches.is_empty() {
+                self.record_published(batches, out);
+            }
+            return;
+        };
+        let fact = Fact::Produced {
+            at: self.now,
+            producer,
+            epoch,
+            lane,
+            sequence,
+            count,
+            transactional,
+            batches: Cow::Borrowed(batches),
+        };
+        let begins = transactional && self.is_idle(producer);
+        self.record(fact, out);
+        if begins {
+            self.note_begin(producer, out);
+        }
+    }
+
+    /// Readers that wait may have enough now.
+    fn wake_readers_of(&mut self, batches: &[Stored<'_>], out: &mut dyn Sink) {
+        for Stored { appends, records } in batches {
             let came = (records.as_bytes().len(), records.count());
             for append in appends.iter() {
                 if let Place::Partition(topic, partition) = append.place {
@@ -165,7 +179,24 @@ impl Broker {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Tells those who watch where batches came to lie.
+    fn note_stored(
+        &self,
+        conn: ConnId,
+        batches: &[Stored<'_>],
+        via: (&str, &str),
+        out: &mut dyn Sink,
+    ) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        for batch in batches {
+            for append in batch.appends.iter() {
+                self.note_append(conn, *append, batch.records.count(), via, out);
+            }
+        }
     }
 
     fn record_published(&mut self, batches: &[Stored<'_>], out: &mut dyn Sink) {
@@ -268,17 +299,27 @@ impl Broker {
     }
 
     fn check_room(&self, parts: &[Part<'_>]) -> Result<(), Refused> {
-        let mut arriving: Map<QueueId, Arriving> = Map::default();
         let mut needs = 0;
         for Part { route, records } in parts {
             for id in route.queues.iter() {
                 self.fits(&self.queues[&id], records)?;
-                let arriving = arriving.get_or_insert_with(id, Arriving::default);
-                arriving.count += u64::from(records.count());
-                arriving.bytes += records.record_bytes();
             }
             let logs = (route.queues.len() + route.topics.len()) as u64;
             needs += records.as_bytes().len() as u64 * logs;
+        }
+        if let [Part { route, records }] = parts {
+            let arriving = Arriving::default().and(records);
+            for id in route.queues.iter() {
+                self.room_in(&self.queues[&id], arriving)?;
+            }
+            return self.check_bytes(needs);
+        }
+        let mut arriving: Map<QueueId, Arriving> = Map::default();
+        for Part { route, records } in parts {
+            for id in route.queues.iter() {
+                let arriving = arriving.get_or_insert_with(id, Arriving::default);
+                *arriving = arriving.and(records);
+            }
         }
         for (id, arriving) in arriving.iter() {
             self.room_in(&self.queues[id], *arriving)?;
@@ -425,5 +466,21 @@ impl Broker {
             batch.push_raw(records.raw(index).expect("index is below count").as_bytes());
         }
         split.into_iter().collect()
+    }
+}
+
+/// Where batches lie, one after the other.
+fn appends_of<'b>(batches: &'b [Stored<'_>]) -> Cow<'b, [Append]> {
+    match batches {
+        [one] => Cow::Borrowed(&one.appends),
+        _ => batches.iter().flat_map(|batch| batch.appends.iter().copied()).collect(),
+    }
+}
+
+/// The exchange and the routing key that a publish names; empty where it names none.
+fn named_way<'t>(to: &'t Target<'_>) -> (&'t str, &'t str) {
+    match to {
+        Target::Exchange { name, routing_key } => (name, routing_key),
+        Target::Queue { .. } | Target::Topic { .. } => ("", ""),
     }
 }

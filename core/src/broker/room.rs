@@ -16,6 +16,16 @@ pub(super) struct Arriving {
     pub(super) bytes: u64,
 }
 
+impl Arriving {
+    /// With these records more.
+    pub(super) fn and(self, records: &Records<'_>) -> Arriving {
+        Arriving {
+            count: self.count + u64::from(records.count()),
+            bytes: self.bytes + records.record_bytes(),
+        }
+    }
+}
+
 impl Broker {
     /// Whether records may lie in a queue at all.
     pub(super) fn fits(&self, queue: &Queue, records: &Records<'_>) -> Result<(), Refused> {
