@@ -79,6 +79,7 @@ traces! {
     a_transaction_commits_for_members_that_assign
     a_work_group_loses_what_its_topic_lets_go
     where_nothing_is_left_nobody_lags
+    a_deleted_record_is_not_brought_back
     a_work_group_counts_delays_from_the_publish
     old_records_go_by_time
     a_partition_keeps_so_many_bytes

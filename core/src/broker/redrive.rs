@@ -242,7 +242,8 @@ impl Broker {
     /// A record that a work group may work on, and when it came.
     fn in_topic<'b>(&'b self, queue: &'b Queue, offset: Offset) -> Option<(Time, RawRecord<'b>)> {
         let log = queue.log(&self.topics);
-        let (segment, index) = log.find(offset).filter(|_| !log.is_hidden(offset))?;
+        let is_left = offset >= log.start() && !log.is_hidden(offset);
+        let (segment, index) = log.find(offset).filter(|_| is_left)?;
         Some((segment.at, segment.raw(index)?))
     }
 
