@@ -246,9 +246,9 @@ pub struct Limits {
     pub waits_per_queue_max: u32,
     /// Steps of messages' journeys that are remembered, of all messages together; zero: none.
     pub journey_steps_max: u32,
-    /// How long offsets are kept that a group without members has committed (Kafka's
-    /// `offsets.retention.minutes`). None: for ever.
-    pub offsets_retention: Option<Span>,
+    /// Minutes for which offsets are kept that a group without members has committed (Kafka's
+    /// `offsets.retention.minutes`, a week by default). Zero: for ever.
+    pub offsets_retention_minutes: u32,
 }
 
 impl Default for Limits {
@@ -278,7 +278,7 @@ impl Default for Limits {
             consumers_per_queue_max: 10_000,
             waits_per_queue_max: 65_536,
             journey_steps_max: 65_536,
-            offsets_retention: Some(Span::from_secs(7 * 24 * 60 * 60)),
+            offsets_retention_minutes: 7 * 24 * 60,
         }
     }
 }
@@ -301,6 +301,12 @@ impl Limits {
             ));
         }
         None
+    }
+
+    /// How long offsets are kept that a group without members has committed; None: for ever.
+    pub fn offsets_retention(&self) -> Option<Span> {
+        let minutes = u64::from(self.offsets_retention_minutes);
+        (minutes > 0).then(|| Span::from_secs(60 * minutes))
     }
 
     /// Above so many bytes publishers are told to slow down.

@@ -117,7 +117,7 @@ impl Workload {
                 leases_per_connection_max: 6,
                 waits_per_queue_max: 2,
                 journey_steps_max: 20,
-                offsets_retention: Some(Span::from_millis(500)),
+                offsets_retention_minutes: 1,
                 ..limits
             };
         }

@@ -59,7 +59,7 @@ impl Broker {
         let protocols = valid_protocols(brings.protocols)?;
         instance.map_or(Ok(()), |instance| valid_name("instance", instance))?;
         let group = self.group_names.get(name).map(|id| &self.groups[id]);
-        group.map_or(Ok(()), |group| leaves_it_to_members(group))?;
+        group.map_or(Ok(()), leaves_it_to_members)?;
         let before = self.classic_place(name, member, instance)?;
         self.may_join_classic(name, protocol_type, &protocols, before)?;
         let attached = before.is_some_and(|before| self.conns[&conn].members.contains(before));

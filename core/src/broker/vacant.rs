@@ -60,14 +60,14 @@ impl Broker {
 
     /// Has a group looked after when what it committed at `since`, or before, is too old.
     pub(super) fn keep_offsets_until(&mut self, id: GroupId, since: Time) {
-        let Some(retention) = self.config.limits.offsets_retention else { return };
+        let Some(retention) = self.config.limits.offsets_retention() else { return };
         let timer = self.timers.start(since + retention, Due::Offsets(id));
         self.group_mut(id).keeping = timer;
     }
 
     /// Something that a group has committed may be too old.
     pub(super) fn offsets_due(&mut self, id: GroupId, timer: TimerId, out: &mut dyn Sink) {
-        let Some(retention) = self.config.limits.offsets_retention else { return };
+        let Some(retention) = self.config.limits.offsets_retention() else { return };
         let Some(group) = self.groups.get_mut(&id).filter(|group| group.keeping == timer) else {
             return;
         };
@@ -152,7 +152,7 @@ impl Broker {
         hold(!self.started || !group.is_empty() || group.vacated_at.is_some(), || {
             format!("group {name} has no members, and it is not known since when")
         })?;
-        let kept = self.config.limits.offsets_retention.is_none() || keeping;
+        let kept = self.config.limits.offsets_retention().is_none() || keeping;
         hold(kept || !self.started || !group.is_empty(), || {
             format!("group {name} has no members, and its offsets would stay")
         })

@@ -74,9 +74,7 @@ fn config<'t>(words: impl Iterator<Item = &'t str>) -> Result<Command<'t>, Strin
         let (name, value) = word.split_once('=').ok_or("config name=value")?;
         let value: u32 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
         match name {
-            "offsets_retention_s" => {
-                limits.offsets_retention = Some(Span::from_secs(u64::from(value)));
-            }
+            "offsets_retention_minutes" => limits.offsets_retention_minutes = value,
             "seed" => seed = u64::from(value),
             "record_bytes_max" => limits.record_bytes_max = value,
             "batch_bytes_max" => limits.batch_bytes_max = value,

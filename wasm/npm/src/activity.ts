@@ -4,7 +4,14 @@ import { toMs } from "./time.js";
 import type { WireActivity } from "./wire.js";
 
 /** Why a member is no longer in its group. */
-export type LeaveReason = "left" | "disconnected" | "sessionTimeout" | "topicDeleted";
+export type LeaveReason =
+    | "left"
+    | "disconnected"
+    | "sessionTimeout"
+    | "topicDeleted"
+    | "rebalanceTimeout"
+    | "instanceFenced"
+    | "removed";
 
 /** What can happen inside a broker, by kind, with what is told of each. */
 export interface Happenings {
@@ -85,6 +92,27 @@ export interface Happenings {
     };
     /** A consumer takes over where only one is active. */
     consumerActive: { queue: string; consumer: bigint };
+    /** A group whose members assign needs another generation: all are to join again. */
+    groupRebalancing: {
+        group: string;
+        member: bigint;
+        cause: "joined" | "changed" | "leaderAgain" | "left";
+        members: number;
+    };
+    /** The members of a group have joined a generation, and one of them is to assign. */
+    leaderChosen: {
+        group: string;
+        generation: number;
+        protocol: string;
+        leader: bigint;
+        members: number;
+    };
+    /** A leader has assigned. */
+    leaderAssigned: { group: string; generation: number; leader: bigint };
+    /** A member reads other topics. */
+    subscriptionChanged: { group: string; member: bigint; topics: string };
+    /** What a group without members had committed was forgotten; it was kept for `kept` ns. */
+    offsetExpired: Omit<Read, "member"> & { from: bigint; kept: bigint };
     /** A message came to a queue that had come before, and was not stored again. */
     cameBefore: Held & { conn: bigint };
 }

@@ -60,6 +60,10 @@ export const codes = {
     IllegalGeneration: 310,
     /** Another has joined under the member's instance name. */
     FencedInstanceId: 311,
+    /** The group rebalances: join again. */
+    RebalanceInProgress: 312,
+    /** The group shares out in another way: by the broker or its members, of another type. */
+    InconsistentGroupProtocol: 313,
     /** The batch's number is not the next one: a batch before it is missing. */
     OutOfOrderSequence: 320,
     /** The batch's number was used before, by a batch that is no longer remembered or was another. */

@@ -2,9 +2,11 @@ import { BrokerRecord } from "./record.js";
 import { toMs, toMsMaybe } from "./time.js";
 import type {
     WireAttempt,
+    WireClassic,
     WireDeadlineReason,
     WireExchangeView,
     WireGroupView,
+    WireMember,
     WireMessageView,
     WireOverview,
     WireQueuePolicy,
@@ -148,7 +150,11 @@ export interface GroupView {
     /** How often its assignment changed. */
     generation: number;
     assignor: Assignor;
-    members: { id: bigint; conn?: bigint; client: string; instance?: string }[];
+    /** Where its members assign: of what type it is, how they do it, and who. */
+    classic?: WireClassic;
+    /** Since when it has no members; undefined: it has some, or never had any. */
+    vacatedAtMs: number | undefined;
+    members: WireMember[];
     /** Every partition that is committed on or assigned. */
     partitions: GroupPartitionView[];
 }
@@ -171,6 +177,8 @@ export interface GroupPartitionView {
     committedAtMs: number | undefined;
     /** What was noted beside it. */
     metadata: string;
+    /** Whether an open transaction may still commit how far it was read. */
+    isPending: boolean;
     /** The {@link Member.id} of who reads it. */
     owner: bigint | undefined;
 }
@@ -291,9 +299,10 @@ export function toTopicView({ id: _, policy, ...view }: WireTopicView): TopicVie
 }
 
 /** @internal */
-export function toGroupView({ id: _, partitions, ...view }: WireGroupView): GroupView {
+export function toGroupView({ id: _, partitions, vacatedAt, ...view }: WireGroupView): GroupView {
     return {
         ...view,
+        vacatedAtMs: toMsMaybe(vacatedAt),
         partitions: partitions.map(
             ({ committed, position, owner, oldestAt, committedAt, ...partition }) => {
                 const oldestAtMs = toMsMaybe(oldestAt);

@@ -88,6 +88,21 @@ export interface WireAnswers {
     };
     inspected: { tag: number; view: WireView };
     offsetsReset: { tag: number; changes: WireOffsetChange[] };
+    joinedClassic: {
+        tag: number;
+        member: bigint;
+        generation: number;
+        protocolType: string;
+        protocol: string;
+        leader: bigint;
+        skipAssignment: boolean;
+        members: { member: bigint; instance?: string; metadata: Uint8Array }[];
+    };
+    synced: { tag: number; protocolType: string; protocol: string; assignment: Uint8Array };
+    membersRemoved: {
+        tag: number;
+        refused: { index: number; refusal: { code: number; message: string } }[];
+    };
 }
 
 export interface WireOffsetChange {
@@ -172,7 +187,10 @@ export type WireDeadlineReason =
     | "queueExpires"
     | "queueOverflows"
     | "retentionEnds"
-    | "compactionDue";
+    | "compactionDue"
+    | "keptLongEnough"
+    | "redriveGoesOn"
+    | "offsetsExpire";
 
 export interface WireExchangeView {
     name: string;
@@ -249,10 +267,12 @@ export interface WireTopicPolicy {
 export interface WireGroupView {
     id: number;
     name: string;
-    state: "empty" | "stable" | "reconciling";
+    state: "empty" | "stable" | "reconciling" | "preparingRebalance" | "completingRebalance";
     generation: number;
     assignor: "range" | "roundRobin" | "sticky" | "cooperativeSticky";
-    members: { id: bigint; conn?: bigint; client: string; instance?: string }[];
+    classic?: WireClassic;
+    vacatedAt?: bigint;
+    members: WireMember[];
     partitions: {
         topic: string;
         partition: number;
@@ -263,8 +283,26 @@ export interface WireGroupView {
         oldestAt?: bigint;
         committedAt?: bigint;
         metadata: string;
+        isPending: boolean;
         owner?: bigint;
     }[];
+}
+
+/** Of a group whose members assign. */
+export interface WireClassic {
+    protocolType: string;
+    protocol?: string;
+    leader: bigint;
+}
+
+export interface WireMember {
+    id: bigint;
+    conn?: bigint;
+    client: string;
+    instance?: string;
+    /** What it proposes and was given, where members assign. */
+    metadata: Uint8Array;
+    assignment: Uint8Array;
 }
 
 export interface WireAttempt {
