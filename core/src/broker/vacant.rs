@@ -53,7 +53,10 @@ impl Broker {
     pub(super) fn keep_offsets(&mut self, id: GroupId) {
         let group = &self.groups[&id];
         if group.keeping == TimerId::NONE && group.is_empty() {
-            let since = group.vacated_at.unwrap_or(self.now);
+            let since = match planted(Planted::OffsetsExpireByAgeAlone) {
+                true => Time::ZERO,
+                false => group.vacated_at.unwrap_or(self.now),
+            };
             self.keep_offsets_until(id, since);
         }
     }
