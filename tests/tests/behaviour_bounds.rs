@@ -3,13 +3,14 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use fanlight_core::limits::{
-    BATCH_RECORDS_MAX, DELIVERIES_PER_EVENT_MAX, EXCHANGE_HOPS_MAX, EXPIRIES_PER_APPLY_MAX,
-    HEADERS_MAX, HISTORY_MAX, NAME_BYTES_MAX, OVERVIEW_ROWS_MAX, ROUTING_WORDS_MAX,
+    ASSIGNMENTS_BYTES_MAX, BATCH_RECORDS_MAX, DELIVERIES_PER_EVENT_MAX, EXCHANGE_HOPS_MAX,
+    EXPIRIES_PER_APPLY_MAX, HEADERS_MAX, HISTORY_MAX, NAME_BYTES_MAX, OVERVIEW_ROWS_MAX,
+    PROPOSALS_BYTES_MAX, ROUTING_WORDS_MAX,
 };
 use fanlight_core::{
-    Batch, Broker, Code, Config, ConnId, Destination, Effect, Event, ExchangeKind, Fact, Input,
-    Inspect, LeaseId, Limits, Listed, Offset, Op, PROTOCOL, Pick, QueuePolicy, Request, Session,
-    Span, Tag, Target, Time, View,
+    Batch, Broker, Code, Config, ConnId, Destination, Effect, Event, ExchangeKind, Fact,
+    Generation, Input, Inspect, LeaseId, Limits, Listed, MemberAssignment, MemberId, Offset, Op,
+    PROTOCOL, Pick, Protocol, QueuePolicy, Request, Session, Span, Tag, Target, Time, View,
 };
 
 const ME: ConnId = ConnId(1);
@@ -325,4 +326,45 @@ fn an_overview_shows_so_many_of_each_kind_and_says_that_there_are_more() {
     });
     assert_eq!(seen, [(OVERVIEW_ROWS_MAX, 1, vec![Listed::Queues])]);
     assert_eq!(bench.broker.overview().queues.len(), OVERVIEW_ROWS_MAX + 2);
+}
+
+#[test]
+fn what_members_propose_and_a_leader_assigns_has_so_many_bytes() {
+    let mut bench = Bench::new(Limits::default());
+    let join = |bytes: usize| Op::JoinClassic {
+        group: "crew".into(),
+        member: None,
+        instance: None,
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata: vec![0; bytes].into() }].into(),
+        session_timeout: None,
+        rebalance_timeout: None,
+        initial_delay: Some(Span::ZERO),
+    };
+    let sync = |bytes: usize| Op::Sync {
+        member: MemberId(1),
+        generation: Generation(1),
+        protocol_type: None,
+        protocol: None,
+        assignments: vec![MemberAssignment {
+            member: MemberId(1),
+            assignment: vec![0; bytes].into(),
+        }]
+        .into(),
+    };
+    let name = "range".len();
+    let too_large = |bench: &Bench| bench.refused.as_ref().map(|(code, _)| *code);
+    bench.input(Input::Request(ME, Request { tag: Tag(1), op: join(PROPOSALS_BYTES_MAX) }));
+    assert_eq!(too_large(&bench), Some(Code::TooLarge), "the name counts, too");
+    let fits = PROPOSALS_BYTES_MAX - 2 * name - 1;
+    bench.input(Input::Request(ME, Request { tag: Tag(2), op: join(fits) }));
+    assert_eq!(too_large(&bench), None);
+    bench.input(Input::Request(ME, Request { tag: Tag(3), op: join(2) }));
+    assert_eq!(too_large(&bench), Some(Code::TooLarge), "all members together");
+    bench.input(Input::Request(ME, Request { tag: Tag(4), op: sync(ASSIGNMENTS_BYTES_MAX + 1) }));
+    assert_eq!(too_large(&bench), Some(Code::TooLarge));
+    bench.input(Input::Request(ME, Request { tag: Tag(5), op: sync(ASSIGNMENTS_BYTES_MAX) }));
+    assert_eq!(too_large(&bench), None);
+    bench.input(Input::Request(ME, Request { tag: Tag(6), op: join(1) }));
+    assert_eq!(too_large(&bench), None, "as much as is left");
 }
