@@ -50,6 +50,7 @@ mod deliver;
 mod describe;
 mod evolve;
 mod explain;
+mod fetch;
 mod inspect;
 mod keep;
 mod leased;
@@ -86,6 +87,7 @@ use naming::{counted, out_of_range, shown, span_within, valid_name, within};
 
 pub use check::Violation;
 use consume::Consumption;
+use fetch::Aim;
 use redrive_job::Redrive;
 pub use snapshot::LoadError;
 
@@ -267,6 +269,11 @@ enum Awaits {
     Synced {
         group: GroupId,
         member: MemberId,
+    },
+    Fetch {
+        aims: Vec<Aim>,
+        budget: Budget,
+        short: Short,
     },
 }
 
@@ -520,6 +527,7 @@ impl Broker {
             Op::Read { topic, partition, from, budget } => {
                 return self.read(conn, tag, (&topic, partition), from, budget, out);
             }
+            Op::Fetch { reads, budget } => return self.fetch(conn, tag, &reads, budget, out),
             Op::Join {
                 group,
                 topics,

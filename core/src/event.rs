@@ -285,6 +285,32 @@ pub enum Event<'a> {
         #[serde(borrow)]
         refused: Cow<'a, [NotRemoved<'a>]>,
     },
+    /// Records of several partitions.
+    FetchDone {
+        /// Of the request.
+        tag: Tag,
+        /// What each of the partitions has, in the order in which they were asked for.
+        #[serde(borrow)]
+        reads: Cow<'a, [PartitionRead<'a>]>,
+    },
+}
+
+/// What a `Fetch` found in one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionRead<'a> {
+    /// The log's first offset.
+    pub start: Offset,
+    /// The offset after the log's last.
+    pub end: Offset,
+    /// The last stable offset, at which committed reads end.
+    pub stable_end: Offset,
+    /// The records; None if there is none from there on, or others used the budget up.
+    #[serde(borrow)]
+    pub batch: Option<Fetched<'a>>,
+    /// Why it cannot be read; the rest is empty then.
+    #[serde(borrow)]
+    pub refusal: Option<Refusal<'a>>,
 }
 
 /// What a reset does to one partition.

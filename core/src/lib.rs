@@ -127,7 +127,8 @@ pub use broker::{Broker, Config, LoadError, Violation};
 pub use death::deaths;
 pub use effect::{CloseReason, Effect, Sink};
 pub use event::{
-    Assignment, Delivery, Duplicate, Event, Fetched, NotRemoved, OffsetChange, Proposal,
+    Assignment, Delivery, Duplicate, Event, Fetched, NotRemoved, OffsetChange, PartitionRead,
+    Proposal,
 };
 pub use fact::{Away, ExchangeSetting, Fact, Numbered, Stored, StoredCommit, Via, Written};
 pub use home::{Home, Homes};
@@ -148,7 +149,8 @@ pub use refusal::{Code, Refusal};
 pub use request::{
     Assignor, Budget, CommitOffset, Condition, Destination, ExchangeKind, ExchangePolicy,
     HeaderMatch, Inspect, Isolation, Listed, MatchMode, MemberAssignment, MemberName, Op, PROTOCOL,
-    Pick, Position, Protocol, Request, Sequenced, Session, Start, Target, Unroutable, WantedHeader,
+    Pick, Position, Protocol, ReadFrom, Request, Sequenced, Session, Start, Target, Unroutable,
+    WantedHeader,
 };
 pub use sameness::{Remembered, Sign};
 pub use time::{Span, Time};

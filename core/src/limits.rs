@@ -63,6 +63,8 @@ pub const REDRIVES_ENDED_MAX: usize = 256;
 pub const REDRIVE_PAUSE: Span = Span::from_millis(1);
 /// How long a job waits where there is no room for what it moves.
 pub const REDRIVE_WAIT: Span = Span::from_secs(1);
+/// Partitions that one `Fetch` reads.
+pub const FETCH_PARTITIONS_MAX: usize = 1_024;
 /// Offsets in one `Commit`.
 pub const COMMITS_PER_REQUEST_MAX: usize = 4_096;
 /// Bytes that may be noted beside a committed offset (Kafka's `offset.metadata.max.bytes`).

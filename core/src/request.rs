@@ -20,7 +20,7 @@ pub use binding::{
 pub use classic::{MemberAssignment, MemberName, Protocol};
 pub use inspect::{Inspect, Listed};
 pub use op::Op;
-pub use reading::{Budget, Isolation, Position, Start};
+pub use reading::{Budget, Isolation, Position, ReadFrom, Start};
 pub use redrive::{Condition, Pick};
 pub use target::{Target, Unroutable};
 

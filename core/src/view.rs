@@ -87,9 +87,9 @@ pub struct Overview {
     pub connections: Vec<ConnectionView>,
     /// Work groups by name.
     pub work_groups: Vec<WorkGroupView>,
-    /// Of which kinds there are more than are shown: a list of them goes on after the last.
+    /// Of which kinds there are more than are shown, and after which name a list of them goes on.
     #[serde(default)]
-    pub more: Vec<Listed>,
+    pub more: Vec<(Listed, String)>,
 }
 
 /// A part of what there is of one kind.

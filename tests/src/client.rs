@@ -111,6 +111,7 @@ impl Client {
             | Event::MembersRemoved { .. }
             | Event::Settled { .. }
             | Event::ReadDone { .. }
+            | Event::FetchDone { .. }
             | Event::Inspected { .. }
             | Event::OffsetsReset { .. }
             | Event::Activity { .. }

@@ -56,6 +56,7 @@ macro_rules! traces {
 }
 
 traces! {
+    a_fetch_waits_at_several_partitions
     a_journey_says_how_it_ended
     the_sources_of_a_dead_letter_queue_are_listed
     open_transactions_are_listed

@@ -96,10 +96,11 @@ variants! {
         Read Join Heartbeat Leave Poll Commit Seek ResetOffsets DeleteGroup Watch Inspect Release
         AlterQueue InitProducer CommitGroup DeleteOffsets CommitInTransaction EndTransaction
         Prefetch AlterTopic AddPartitions DeleteRecords CreateWorkGroup DeleteWorkGroup Replay
-        Revoked StartRedrive StopRedrive JoinClassic Sync RemoveMembers Subscribe;
+        Revoked StartRedrive StopRedrive JoinClassic Sync RemoveMembers Subscribe Fetch;
     EVENTS Event: Opened Done Count Refused Published Consuming Cancelled Delivered Received
         Settled Joined Assigned Expelled Polled ReadDone Inspected Activity ProducerReady Returned
-        OffsetsReset Pressure RedriveStarted RedriveEnded JoinedClassic Synced MembersRemoved;
+        OffsetsReset Pressure RedriveStarted RedriveEnded JoinedClassic Synced MembersRemoved
+        FetchDone;
     FACTS Fact: Started ExchangeDeclared ExchangeDeleted QueueDeclared QueueDeleted TopicCreated
         TopicDeleted Bound Unbound Published Settled AttemptEnded DeadLettered Redriven
         GroupCreated Rebalanced Committed GroupDeleted LogStarts NumbersFrom MessageState QueueMade

@@ -188,6 +188,7 @@ impl Ear {
                 | Event::Pressure { .. }
                 | Event::Polled { .. }
                 | Event::ReadDone { .. }
+                | Event::FetchDone { .. }
                 | Event::Inspected { .. }
                 | Event::ProducerReady { .. }
                 | Event::Returned { .. }

@@ -276,6 +276,10 @@ impl Broker {
         })
     }
 
+    fn is_reader(&self, wait: u64, (topic, partition): Partition) -> bool {
+        self.topics[&topic].upkeep[partition as usize].readers.contains_key(&wait)
+    }
+
     fn check_waits(&self) -> Checked {
         for (number, wait) in self.waits.iter() {
             let known = match wait.what {
@@ -291,9 +295,9 @@ impl Broker {
                 Awaits::Synced { group, member } => {
                     self.classic(group).members[&member].syncing == Some(*number)
                 }
-                Awaits::Read { partition, .. } => {
-                    let topic = &self.topics[&partition.0];
-                    topic.upkeep[partition.1 as usize].readers.contains_key(number)
+                Awaits::Read { partition, .. } => self.is_reader(*number, partition),
+                Awaits::Fetch { ref aims, .. } => {
+                    aims.iter().all(|aim| self.is_reader(*number, aim.partition))
                 }
             };
             hold(known, || format!("wait {number} is not where it would be woken"))?;

@@ -8,6 +8,7 @@ use super::{Awaits, Broker, Conn, Leaving, Refused, Wait};
 use crate::activity::Activity;
 use crate::effect::{CloseReason, Effect, Sink};
 use crate::event::Event;
+use crate::group::Partition;
 use crate::held::Held;
 use crate::id::{ConnId, Offset, QueueId, Tag};
 use crate::limits::{EXPIRIES_PER_APPLY_MAX, NAME_BYTES_MAX};
@@ -206,10 +207,15 @@ impl Broker {
             return;
         }
         let Wait { conn, tag, what, .. } = self.unpark(number);
-        if let Awaits::Record { .. } | Awaits::Read { .. } = what {
+        if let Awaits::Record { .. } | Awaits::Read { .. } | Awaits::Fetch { .. } = what {
             return self.wait_for_records_expired(&what, (conn, tag), out);
         }
         self.tell(conn, Event::Received { tag, deliveries: Cow::Borrowed(&[]), left: 0 }, out);
+    }
+
+    fn reads_no_more(&mut self, wait: u64, (topic, partition): Partition) {
+        let topic = self.topics.get_mut(&topic).expect("a topic that is read exists");
+        topic.upkeep[partition as usize].readers.remove(&wait);
     }
 
     fn unpark(&mut self, number: u64) -> Wait {
@@ -238,9 +244,9 @@ impl Broker {
             Awaits::Joined { group, member } | Awaits::Synced { group, member } => {
                 self.joiner_waits_no_more(group, member, number);
             }
-            Awaits::Read { partition: (topic, partition), .. } => {
-                let topic = self.topics.get_mut(&topic).expect("a topic that is read exists");
-                topic.upkeep[partition as usize].readers.remove(&number);
+            Awaits::Read { partition, .. } => self.reads_no_more(number, partition),
+            Awaits::Fetch { ref aims, .. } => {
+                aims.iter().for_each(|aim| self.reads_no_more(number, aim.partition));
             }
         }
         wait

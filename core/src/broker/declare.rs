@@ -14,6 +14,7 @@ use crate::id::{ConnId, QueueId, Tag, TopicId};
 use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::policy::QueuePolicy;
 use crate::refusal::Code;
+use crate::set::Set;
 
 impl Broker {
     pub(super) fn declare_queue(
@@ -121,7 +122,8 @@ impl Broker {
         let id = self.topic_named(name)?;
         let (groups, idle) = self.unsubscribe_all(id);
         let readers = self.topics[&id].upkeep.iter().flat_map(|upkeep| upkeep.readers.keys());
-        let readers: Vec<u64> = readers.copied().collect();
+        // A fetch may wait at several of its partitions.
+        let readers: Set<u64> = readers.copied().collect();
         let readers: Vec<_> = readers.into_iter().map(|wait| self.stop_waiting(wait)).collect();
         let work_groups = self.work_groups_on(id);
         let parts = work_groups.iter().flat_map(|name| self.work_groups[name].parts.iter());

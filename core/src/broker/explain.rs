@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Awaits, Broker, Refused, Wait, within};
+use super::{Awaits, Broker, Refused, Wait, counted, within};
 use crate::id::{ConnId, GroupId, Offset, Place};
 use crate::journey::{Did, Step};
 use crate::limits::DUE_VIEW_MAX;
@@ -275,6 +275,9 @@ fn wait_words(broker: &Broker, wait: &Wait) -> String {
         Awaits::Synced { group, member } => {
             let group = broker.group_words(*group);
             format!("the wait of {member} for what the leader of {group} assigns")
+        }
+        Awaits::Fetch { aims, .. } => {
+            format!("the wait for records of {}", counted(aims.len() as u64, "partition"))
         }
         Awaits::Record { group, member, .. } => {
             format!("the wait of {member} for a record of {}", broker.group_words(*group))

@@ -127,7 +127,7 @@ impl Broker {
         let mut overview = self.empty_overview();
         for of in Listed::ALL {
             let next = self.list(of, "", rows_max, &mut overview).expect("a list has its start");
-            overview.more.extend(next.map(|_| of));
+            overview.more.extend(next.map(|after| (of, after)));
         }
         let own = |name: &str| !name.starts_with("amq.");
         overview.exchanges.retain(|view| own(&view.name) || !view.bindings.is_empty());

@@ -50,7 +50,7 @@ impl Broker {
         Ok(())
     }
 
-    fn valid_budget(&self, budget: &Budget) -> Result<(), Refused> {
+    pub(super) fn valid_budget(&self, budget: &Budget) -> Result<(), Refused> {
         let bytes = u64::from(self.config.limits.batch_bytes_max);
         within("records_max", u64::from(budget.records_max), 1, BATCH_RECORDS_MAX as u64)?;
         if let Some(max) = budget.bytes_max {
@@ -61,11 +61,11 @@ impl Broker {
         span_within("wait", budget.wait, Span::ZERO, WAIT_MAX)
     }
 
-    fn log_of(&self, (topic, partition): Partition) -> &Log {
+    pub(super) fn log_of(&self, (topic, partition): Partition) -> &Log {
         &self.topics[&topic].partitions[partition as usize]
     }
 
-    fn bytes_max(&self, budget: &Budget) -> usize {
+    pub(super) fn bytes_max(&self, budget: &Budget) -> usize {
         budget.bytes_max.unwrap_or(self.config.limits.batch_bytes_max) as usize
     }
 
@@ -233,7 +233,9 @@ impl Broker {
         for number in self.waiting_at(partition) {
             let wait = self.waits.get_mut(&number).expect("whoever waits is known");
             let short = match &mut wait.what {
-                Awaits::Record { short, .. } | Awaits::Read { short, .. } => short,
+                Awaits::Record { short, .. }
+                | Awaits::Read { short, .. }
+                | Awaits::Fetch { short, .. } => short,
                 Awaits::Message { .. } | Awaits::Joined { .. } | Awaits::Synced { .. } => {
                     unreachable!("a partition is waited on for records")
                 }
@@ -287,7 +289,10 @@ impl Broker {
             }
             Err(missing) => {
                 let wait = self.waits.get_mut(&number).expect("it still waits");
-                if let Awaits::Record { short, .. } | Awaits::Read { short, .. } = &mut wait.what {
+                if let Awaits::Record { short, .. }
+                | Awaits::Read { short, .. }
+                | Awaits::Fetch { short, .. } = &mut wait.what
+                {
                     *short = missing;
                 }
             }
@@ -307,6 +312,10 @@ impl Broker {
             }
             Awaits::Read { partition, from, budget, .. } => {
                 self.serve_read(to, partition, from, budget, served, out)
+            }
+            Awaits::Fetch { ref aims, budget, .. } => {
+                let aims: Vec<_> = aims.iter().copied().map(Ok).collect();
+                self.serve_fetch(to, &aims, budget, served, out)
             }
             Awaits::Message { .. } | Awaits::Joined { .. } | Awaits::Synced { .. } => {
                 unreachable!("who waits for something else is served elsewhere")
@@ -330,7 +339,7 @@ impl Broker {
 }
 
 /// How much is missing of what a budget wants, if anything is.
-fn enough(budget: &Budget, (bytes, records): (usize, u32)) -> Result<(), Short> {
+pub(super) fn enough(budget: &Budget, (bytes, records): (usize, u32)) -> Result<(), Short> {
     let bytes_min = u64::from(budget.bytes_min.max(1));
     if bytes as u64 >= bytes_min || records >= budget.records_max {
         return Ok(());
@@ -338,7 +347,7 @@ fn enough(budget: &Budget, (bytes, records): (usize, u32)) -> Result<(), Short> 
     Err(Short { bytes: bytes_min - bytes as u64, records: budget.records_max - records })
 }
 
-fn fetched<'a>(topic: &'a str, partition: u32, run: Run<'a>) -> Fetched<'a> {
+pub(super) fn fetched<'a>(topic: &'a str, partition: u32, run: Run<'a>) -> Fetched<'a> {
     let Run { base, offsets, appended_at, records, next } = run;
     let (topic, offsets) = (topic.into(), offsets.into());
     Fetched { topic, partition, base, offsets, appended_at, records, next }

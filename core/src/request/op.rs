@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Assignor, Budget, CommitOffset, Condition, Destination, ExchangeKind, ExchangePolicy,
-    HeaderMatch, Inspect, MemberAssignment, MemberName, Pick, Position, Protocol, Sequenced, Start,
-    Target, Unroutable,
+    HeaderMatch, Inspect, MemberAssignment, MemberName, Pick, Position, Protocol, ReadFrom,
+    Sequenced, Start, Target, Unroutable,
 };
 use crate::id::{
     ConsumerId, Generation, LeaseId, MemberId, Offset, ProducerEpoch, ProducerId, RedriveId,
@@ -641,6 +641,16 @@ pub enum Op<'a> {
         /// All topics that it reads: at least one.
         #[serde(borrow)]
         topics: Cow<'a, [Cow<'a, str>]>,
+    },
+    /// Reads several partitions from offsets, without a group; or waits until they have enough
+    /// together (Kafka's Fetch). Where one of them cannot be read it does not wait. `FetchDone`.
+    Fetch {
+        /// Which, and from where: the first ones are served first.
+        #[serde(borrow)]
+        reads: Cow<'a, [ReadFrom<'a>]>,
+        /// How much, of all of them together, and how long it may wait for that.
+        #[serde(default)]
+        budget: Budget,
     },
 }
 

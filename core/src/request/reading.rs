@@ -1,5 +1,7 @@
 //! From where, how much and what of a log to read.
 
+use alloc::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::Offset;
@@ -31,7 +33,24 @@ pub enum Start {
     Latest,
 }
 
-/// How much a `Read` or `Poll` may bring, and how long it may wait.
+/// One of the partitions that a `Fetch` reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadFrom<'a> {
+    /// Which topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// Which partition, from 0.
+    pub partition: u32,
+    /// From where.
+    pub from: Position,
+    /// At most these bytes of its records, but one record in any case if it is the first (Kafka's
+    /// `max.partition.fetch.bytes`). None: as the whole budget says.
+    #[serde(default)]
+    pub bytes_max: Option<u32>,
+}
+
+/// How much a `Read`, `Fetch` or `Poll` may bring, and how long it may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Budget {

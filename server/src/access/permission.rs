@@ -118,6 +118,7 @@ impl Needs<'_> {
                     self.needs(&[(Read, queue), (Configure, queue)]);
                 }
             }
+            Op::Fetch { reads, .. } => reads.iter().for_each(|read| self.need(Read, &read.topic)),
             Op::Join { group, topics, .. } => {
                 self.need(Read, group);
                 topics.iter().for_each(|topic| self.need(Read, topic));

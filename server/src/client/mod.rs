@@ -31,8 +31,8 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use fanlight_core::codec::{self, Frame};
 use fanlight_core::limits::PAGE_MAX;
 use fanlight_core::{
-    ConnId, Epoch, Event, Inspect, Listed, Op, Overview, PROTOCOL, Refusal, Request, Session, Tag,
-    Time, View,
+    ConnId, Epoch, Event, Inspect, Op, Overview, PROTOCOL, Refusal, Request, Session, Tag, Time,
+    View,
 };
 
 pub use access::{Access, Credentials};
@@ -105,6 +105,7 @@ pub fn answered(event: &Event<'_>) -> Option<Tag> {
         | Event::MembersRemoved { tag, .. }
         | Event::Polled { tag, .. }
         | Event::ReadDone { tag, .. }
+        | Event::FetchDone { tag, .. }
         | Event::Inspected { tag, .. }
         | Event::ProducerReady { tag, .. }
         | Event::OffsetsReset { tag, .. } => Some(*tag),
@@ -290,8 +291,8 @@ impl Client {
         let Event::Inspected { view: View::Overview(mut all), .. } = answer.event()? else {
             return Err(ClientError::unexpected("an overview", &answer.event()?));
         };
-        for of in std::mem::take(&mut all.more) {
-            let mut after = last(&all, of);
+        for (of, after) in std::mem::take(&mut all.more) {
+            let mut after = Some(after);
             while let Some(name) = after {
                 let what = Inspect::List { of, after: name.into(), max: PAGE_MAX as u32 };
                 let answer = self.request(Op::Inspect { what }).await?;
@@ -426,16 +427,4 @@ fn refused_by(address: &ServerAddress, error: tungstenite::Error) -> ClientError
 
 fn owned(refusal: Refusal<'_>) -> Refusal<'static> {
     Refusal { code: refusal.code, message: refusal.message.into_owned().into() }
-}
-
-/// The name of the last of a kind that an overview shows.
-fn last(overview: &Overview, of: Listed) -> Option<String> {
-    match of {
-        Listed::Exchanges => overview.exchanges.last().map(|view| view.name.clone()),
-        Listed::Queues => overview.queues.last().map(|view| view.name.clone()),
-        Listed::Topics => overview.topics.last().map(|view| view.name.clone()),
-        Listed::Groups => overview.groups.last().map(|view| view.name.clone()),
-        Listed::Connections => overview.connections.last().map(|view| view.id.0.to_string()),
-        Listed::WorkGroups => overview.work_groups.last().map(|view| view.name.clone()),
-    }
 }

@@ -341,6 +341,11 @@ fn count_event(metrics: &Metrics, event: &Event<'_>) {
             let count = batch.as_ref().map_or(0, |batch| batch.records.count());
             metrics.messages_delivered.add(u64::from(count));
         }
+        Event::FetchDone { reads, .. } => {
+            let batches = reads.iter().filter_map(|read| read.batch.as_ref());
+            let count = batches.map(|batch| u64::from(batch.records.count())).sum();
+            metrics.messages_delivered.add(count);
+        }
         Event::Refused { refusal, .. } => metrics.refused(refusal.code),
         Event::Opened { .. }
         | Event::Done { .. }

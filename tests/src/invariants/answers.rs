@@ -23,7 +23,9 @@ impl Invariant for Answers {
             Moment::Asked(conn, request) => {
                 let waits = match &request.op {
                     Op::Receive { wait, .. } => *wait > Span::ZERO,
-                    Op::Poll { budget, .. } | Op::Read { budget, .. } => budget.wait > Span::ZERO,
+                    Op::Poll { budget, .. }
+                    | Op::Read { budget, .. }
+                    | Op::Fetch { budget, .. } => budget.wait > Span::ZERO,
                     // It is answered only if it is refused.
                     Op::Publish { confirm, .. } => !confirm,
                     _ => false,

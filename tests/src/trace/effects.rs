@@ -12,7 +12,7 @@ use super::groups::{shown_group, shown_summary, shown_told};
 use super::names::Names;
 use super::policy::shown_policy;
 use super::text::{shown_record, shown_records, shown_span};
-use super::topics::{shown_topic, shown_topic_fact};
+use super::topics::{shown_reads, shown_topic, shown_topic_fact};
 
 /// The lines of an effect: one, and one more for each thing that an event lists.
 pub(super) fn shown(effect: &Effect<'_>, names: &Names) -> Vec<String> {
@@ -299,6 +299,7 @@ fn shown_event(event: &Event<'_>, names: &Names) -> (String, Vec<String>) {
             };
             return (format!("{tag} read of {start} to {end}{stable}"), batch);
         }
+        Event::FetchDone { tag, reads } => return (format!("{tag} fetched"), shown_reads(reads)),
         Event::OffsetsReset { tag, changes } => format!(
             "{tag} reset {}",
             list(changes.iter().map(|OffsetChange { topic, partition, from, to }| {
@@ -354,7 +355,7 @@ fn shown_via(Via { exchange, routing_key }: &Via<'_>) -> String {
     format!(" by={exchange}:{routing_key}")
 }
 
-fn shown_fetched(fetched: &Fetched<'_>) -> String {
+pub(super) fn shown_fetched(fetched: &Fetched<'_>) -> String {
     let Fetched { topic, partition, base, offsets, records, appended_at: _, next } = fetched;
     let at = match offsets.is_empty() {
         true => base.to_string(),
@@ -398,7 +399,7 @@ fn shown_overview(overview: &Overview) -> Vec<String> {
     lines.extend(groups.iter().flat_map(shown_group));
     lines.extend(work_groups.iter().flat_map(shown_work_group));
     lines.extend(connections.iter().map(|c| format!("connection {} {}", c.id, c.client)));
-    lines.extend(overview.more.iter().map(|of| format!("more {of:?}")));
+    lines.extend(overview.more.iter().map(|(of, after)| format!("more {of:?} after {after}")));
     lines
 }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use fanlight_core::{
     Assignor, Batch, CommitOffset, Condition, ConnId, ConsumerId, DeathReason, Destination,
     ExchangeKind, ExchangePolicy, Generation, HeaderMatch, Inspect, LeaseId, Listed, MatchMode,
-    MemberId, Offset, Op, Pick, Position, ProducerEpoch, ProducerId, RedriveId, Sequenced, Span,
-    Start, Target, Time, Unroutable, WantedHeader,
+    MemberId, Offset, Op, Pick, Position, ProducerEpoch, ProducerId, ReadFrom, RedriveId,
+    Sequenced, Span, Start, Target, Time, Unroutable, WantedHeader,
 };
 
 use super::groups;
@@ -459,6 +459,16 @@ fn streams<'t>(verb: &str, words: &mut Words<'t>) -> Parsed<Option<Op<'t>>> {
             let from = position(words.next("a position")?)?;
             let budget = budget(words)?;
             Op::Read { topic: topic.into(), partition, from, budget }
+        }
+        "fetch" => {
+            let budget = budget(words)?;
+            let reads = offsets(words)?.into_owned().into_iter().map(|at| ReadFrom {
+                topic: at.topic,
+                partition: at.partition,
+                from: Position::At(at.offset),
+                bytes_max: at.metadata.parse().ok(),
+            });
+            Op::Fetch { reads: reads.collect(), budget }
         }
         "join" => join(words)?,
         "heartbeat" => Op::Heartbeat {

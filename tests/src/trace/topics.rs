@@ -1,7 +1,10 @@
 //! How topics keep their records, as the words of a line; and how much a reader asks for.
 
-use fanlight_core::{Budget, Fact, Isolation, Op, Place, Span, Timestamps, TopicPolicy, TopicView};
+use fanlight_core::{
+    Budget, Fact, Isolation, Op, PartitionRead, Place, Span, Timestamps, TopicPolicy, TopicView,
+};
 
+use super::effects::shown_fetched;
 use super::names::Names;
 use super::request::{Parsed, Words, partition, position};
 use super::text::{shown_records, shown_span};
@@ -126,4 +129,22 @@ pub(super) fn shown_topic(topic: &TopicView) -> Vec<String> {
     });
     let first = format!("topic {name} {id}{}", shown_policy(policy));
     [first].into_iter().chain(partitions).collect()
+}
+
+/// What a fetch found, partition by partition.
+pub(super) fn shown_reads(reads: &[PartitionRead<'_>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for PartitionRead { start, end, stable_end, batch, refusal } in reads {
+        if let Some(refusal) = refusal {
+            lines.push(format!("refused {}: {}", refusal.code.number(), refusal.message));
+            continue;
+        }
+        let stable = match stable_end == end {
+            true => String::new(),
+            false => format!(", stable to {stable_end}"),
+        };
+        lines.push(format!("of {start} to {end}{stable}"));
+        lines.extend(batch.iter().map(|batch| format!("  {}", shown_fetched(batch))));
+    }
+    lines
 }

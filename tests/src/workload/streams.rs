@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use fanlight_core::{
     Assignor, Budget, CommitOffset, ConnId, Generation, Isolation, MemberId, Offset, Op, Position,
-    Span, Start, Time, Timestamps, TopicPolicy,
+    ReadFrom, Span, Start, Time, Timestamps, TopicPolicy,
 };
 
 use super::{GROUPS, TOPICS, Workload};
@@ -19,6 +19,7 @@ impl Workload {
             return self.join();
         }
         match self.dice.weighted(&[8, 6, 6, 4, 38, 25, 8, 4, 3, 14, 6, 2, 3, 1]) {
+            0 if self.dice.percent(40) => self.fetch(),
             0 => self.read(),
             1 => self.join(),
             2 => self.heartbeat(conn),
@@ -120,6 +121,17 @@ impl Workload {
             from: self.position(),
             budget: self.budget(),
         }
+    }
+
+    fn fetch(&mut self) -> Op<'static> {
+        let count = self.dice.below(4);
+        let reads = (0..count).map(|_| ReadFrom {
+            topic: self.topic().into(),
+            partition: self.partition(),
+            from: self.position(),
+            bytes_max: *self.dice.pick(&[None, None, Some(0), Some(30)]),
+        });
+        Op::Fetch { reads: reads.collect(), budget: self.budget() }
     }
 
     fn budget(&mut self) -> Budget {
