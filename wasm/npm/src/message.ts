@@ -38,9 +38,9 @@ export class Message extends BrokerRecord {
     /** When it came to the queue, in the broker's time. */
     readonly appendedMs: number;
     /** The exchange by which it came to the queue. Undefined if it came straight. */
-    readonly exchange?: string;
+    readonly exchange: string | undefined;
     /** Its routing key then. Undefined if it came straight. */
-    readonly routingKey?: string;
+    readonly routingKey: string | undefined;
     /** @internal */
     readonly lease: WireLease;
     readonly #settler: Settler;

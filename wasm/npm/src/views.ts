@@ -234,9 +234,9 @@ export class StoredMessage extends BrokerRecord {
     /** When it came. */
     readonly atMs: number;
     /** The exchange by which it came. Undefined if it came straight. */
-    readonly exchange?: string;
+    readonly exchange: string | undefined;
     /** Its routing key then. Undefined if it came straight. */
-    readonly routingKey?: string;
+    readonly routingKey: string | undefined;
     readonly state: MessageState;
     /** Its failed attempts here, oldest first: the newest sixteen of them. */
     readonly attempts: readonly Attempt[];
