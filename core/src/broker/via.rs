@@ -1,8 +1,10 @@
 //! By which exchange and routing key messages came to their queues.
 
+use alloc::format;
+
 use super::Broker;
 use super::check::{Checked, hold};
-use super::evolve::Evolved;
+use super::evolve::{Evolved, broken};
 use crate::effect::Sink;
 use crate::fact::{Fact, Via};
 use crate::id::{Append, Offset, Place, QueueId};
@@ -56,30 +58,35 @@ impl Broker {
     }
 
     pub(super) fn came_via(&mut self, id: QueueId, from: Offset, via: Option<Via<'_>>) -> Evolved {
+        let start =
+            self.oldest(self.queues.get(&id).ok_or_else(|| broken(&format!("queue {id}")))?);
         let queue = self.queue(id)?;
-        let start = oldest(queue);
         queue.ways.change(from, via.map(Via::into_owned), start);
         Ok(())
     }
 
     pub(super) fn put_ways(&self, put: &mut impl FnMut(Fact<'_>)) {
         for queue in self.queues.values() {
-            for (from, via) in queue.ways.runs(oldest(queue)) {
+            for (from, via) in queue.ways.runs(self.oldest(queue)) {
                 put(Fact::CameVia { queue: queue.id, from, via: via.cloned() });
             }
+        }
+    }
+
+    /// The oldest message of which it matters how it came: one that is not settled, or the next to
+    /// come. A topic's records can be brought back to its workers as long as they are there.
+    fn oldest(&self, queue: &Queue) -> Offset {
+        match queue.partition() {
+            Some(_) => queue.log(&self.topics).start(),
+            None => queue.work.offsets(Offset(0)).next().unwrap_or(queue.work.end()),
         }
     }
 
     pub(super) fn check_ways(&self) -> Checked {
         for queue in self.queues.values() {
             let fault = queue.ways.fault();
-            hold(fault.is_none(), || alloc::format!("queue {}: {fault:?}", queue.name))?;
+            hold(fault.is_none(), || format!("queue {}: {fault:?}", queue.name))?;
         }
         Ok(())
     }
-}
-
-/// The oldest message that is not settled, or where the next comes.
-fn oldest(queue: &Queue) -> Offset {
-    queue.work.offsets(Offset(0)).next().unwrap_or(queue.work.end())
 }
