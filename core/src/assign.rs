@@ -13,6 +13,7 @@ use crate::group::Partition;
 use crate::id::{MemberId, TopicId};
 use crate::request::Assignor;
 use crate::set::Set;
+use crate::sort::sort_by_key;
 
 /// Passes over the members that a sticky assignment makes for a better balance. One is enough
 /// where all subscribe to the same; with differing subscriptions a gift can make room for another.
@@ -34,7 +35,7 @@ pub(crate) fn share(
     topics: &[(TopicId, u32)],
     before: impl Iterator<Item = (Partition, MemberId)>,
 ) -> Vec<(Partition, MemberId)> {
-    members.sort_by_key(|member| (member.instance.is_none(), member.instance, member.id));
+    sort_by_key(&mut members, |member| (member.instance.is_none(), member.instance, member.id));
     let readers = readers(&members, topics);
     match assignor {
         Assignor::Range => range(&members, topics, &readers),
@@ -133,7 +134,7 @@ impl<'a> Sticky<'a> {
             readers.iter().for_each(|reader| loads[*reader].topics.push((topic, Vec::new())));
         }
         let mut by_id: Vec<_> = members.iter().map(|member| member.id).zip(0..).collect();
-        by_id.sort_unstable();
+        sort_by_key(&mut by_id, |by_id| *by_id);
         let mut kept: Vec<Vec<bool>> =
             topics.iter().map(|(_, partitions)| alloc::vec![false; *partitions as usize]).collect();
         for ((topic, partition), member) in before {
@@ -153,7 +154,7 @@ impl<'a> Sticky<'a> {
             .filter(|(topic, partition)| !kept[*topic][*partition as usize])
             .collect();
         // What few can read is given first, while those few have room.
-        free.sort_by_key(|(topic, _)| readers[*topic].len());
+        sort_by_key(&mut free, |(topic, _)| readers[*topic].len());
         let lightest = readers
             .iter()
             .map(|readers| readers.iter().map(|r| Reverse((loads[*r].count, *r))).collect())
@@ -180,7 +181,7 @@ impl<'a> Sticky<'a> {
                 })
             })
             .collect();
-        to.sort_unstable();
+        sort_by_key(&mut to, |to| *to);
         to
     }
 

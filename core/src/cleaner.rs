@@ -9,6 +9,7 @@ use crate::id::Offset;
 use crate::limits::{COMPACTED_PER_APPLY_MAX, COMPACTION_SCAN_MAX};
 use crate::log::Log;
 use crate::planted::{Planted, planted};
+use crate::sort::sort_by_key;
 use crate::time::{Span, Time};
 
 /// What is known of a compacted partition. Before `clean` each key is there once, and every record
@@ -92,7 +93,7 @@ impl Cleaner {
         let due = self.tombstones.iter().take_while(|(_, found)| *found + retention <= now);
         let due = due.map(|(offset, _)| *offset).filter(|offset| log.find(*offset).is_some());
         offsets.extend(due.filter(|o| *o >= log.start()).take(COMPACTED_PER_APPLY_MAX));
-        offsets.sort_unstable();
+        sort_by_key(&mut offsets, |offset| *offset);
         offsets.dedup();
         Step { clean, offsets }
     }

@@ -114,6 +114,7 @@ mod request;
 mod rng;
 mod sameness;
 mod set;
+mod sort;
 mod time;
 mod timer;
 mod topic;

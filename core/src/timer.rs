@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use crate::id::{GroupId, MemberId, Offset, ProducerId, QueueId, RedriveId, TopicId};
 use crate::limits::DUE_SCAN_MAX;
+use crate::sort::sort_by_key;
 use crate::time::Time;
 use crate::view::DeadlineReason;
 
@@ -225,7 +226,7 @@ impl Timers {
                     found.push((entry.deadline, entry.age, entry.due));
                     (id, budget) = (entry.next, budget - 1);
                 }
-                found[already..].sort_unstable_by_key(|(at, age, _)| (*at, *age));
+                sort_by_key(&mut found[already..], |(at, age, _)| (*at, *age));
                 if found.len() >= max || budget == 0 {
                     found.truncate(max);
                     return found.into_iter().map(|(at, _, due)| (Time(at), due)).collect();

@@ -13,6 +13,7 @@ use crate::id::{Offset, Place};
 use crate::log::{Away, Log};
 use crate::queue::Queue;
 use crate::record::Records;
+use crate::sort::sort_by_key;
 use crate::time::Time;
 
 impl Broker {
@@ -28,7 +29,7 @@ impl Broker {
     ) -> u64 {
         let mut logs: Vec<_> = self.logs_mut().filter(|log| log.bytes_here() > 0).collect();
         let mut held: u64 = logs.iter().map(|log| log.bytes_here()).sum();
-        logs.sort_by_key(|log| core::cmp::Reverse(log.bytes_here()));
+        sort_by_key(&mut logs, |log| core::cmp::Reverse(log.bytes_here()));
         let mut homes = Shared::default();
         for log in logs {
             if held <= bytes {

@@ -15,6 +15,7 @@ use crate::id::ConnId;
 use crate::limits::{BINDING_BYTES_MAX, HEADERS_MAX, NAME_BYTES_MAX, ROUTING_WORDS_MAX};
 use crate::refusal::Code;
 use crate::request::{Destination, ExchangeKind, ExchangePolicy, HeaderMatch};
+use crate::sort::sort_by;
 
 /// A binding as a request names it.
 pub(super) struct Bound<'a> {
@@ -142,7 +143,7 @@ impl Broker {
     ) -> Result<(Binding, HeaderMatch<'a>), Refused> {
         let mut headers = bound.headers.clone();
         if !headers.headers.is_sorted() {
-            headers.headers.sort();
+            sort_by(&mut headers.headers, |a, b| a < b);
         }
         let leads = self.leads(&bound.to)?;
         if let Leads::Queue(id) = leads {

@@ -15,6 +15,7 @@ use crate::limits::SETTLED_PER_FACT_MAX;
 use crate::policy::QueuePolicy;
 use crate::refusal::Code;
 use crate::set::Set;
+use crate::sort::sort_by_key;
 
 impl Broker {
     pub(super) fn declare_queue(
@@ -104,7 +105,7 @@ impl Broker {
             if all {
                 runs.extend(work.in_hand_or_waiting().map(|offset| (offset, 1)));
             }
-            runs.sort_unstable();
+            sort_by_key(&mut runs, |run| *run);
             for runs in runs.chunks(SETTLED_PER_FACT_MAX) {
                 self.record(Fact::RunsSettled { queue: id, runs: Cow::Borrowed(runs) }, out);
             }

@@ -13,6 +13,7 @@ use crate::fact::{Fact, Via};
 use crate::id::{ConnId, ConsumerId, LeaseId, Offset, Place, QueueId, Tag};
 use crate::journey::Did;
 use crate::limits::{AUTO_ACK_PER_APPLY_MAX, DELIVERIES_PER_EVENT_MAX};
+use crate::sort::sort_by_key;
 use crate::time::Span;
 use crate::view::DeadlineReason;
 use crate::work::{Clock, Holder, LeasedRun};
@@ -118,7 +119,7 @@ impl Broker {
     }
 
     fn tell_consumers(&mut self, mut leased: Vec<Leased>, out: &mut dyn Sink) {
-        leased.sort_by_key(|leased| leased.to);
+        sort_by_key(&mut leased, |leased| leased.to);
         let noted = if self.watchers.is_empty() { Vec::new() } else { leased.clone() };
         for run in leased.chunk_by_mut(|a, b| a.to == b.to) {
             let to = run[0].to;
@@ -143,7 +144,7 @@ impl Broker {
     fn note_leases(&self, leased: &[Leased], out: &mut dyn Sink) {
         let each = leased.iter().flat_map(|leased| leased.offsets().map(move |at| (at, leased)));
         let mut each: Vec<_> = each.collect();
-        each.sort_unstable_by_key(|(offset, _)| *offset);
+        sort_by_key(&mut each, |(offset, _)| *offset);
         for (offset, leased) in each {
             let Consumer { conn, auto_ack, .. } = self.consumers[&leased.to];
             if !auto_ack {

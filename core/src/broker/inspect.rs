@@ -20,6 +20,7 @@ use crate::queue::Queue;
 use crate::refusal::Code;
 use crate::request::{Inspect, Listed};
 use crate::set::Set;
+use crate::sort::sort_by;
 use crate::topic::{Topic, Upkeep};
 use crate::view::{
     BindingView, ConsumerView, ExchangeView, GroupPartitionView, GroupSummary, GroupView,
@@ -157,7 +158,7 @@ impl Broker {
             headers: binding.headers.as_deref().cloned().unwrap_or_default(),
         };
         let mut bindings: Vec<_> = exchange.bindings().map(binding).collect();
-        bindings.sort_by(|a, b| a.pattern.cmp(&b.pattern));
+        sort_by(&mut bindings, |a, b| a.pattern < b.pattern);
         ExchangeView {
             name: name.to_string(),
             kind: exchange.kind,

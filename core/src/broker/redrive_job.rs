@@ -21,6 +21,7 @@ use crate::planted::{Planted, planted};
 use crate::record::Record;
 use crate::refusal::Code;
 use crate::request::Condition;
+use crate::sort::sort_by_key;
 use crate::time::{Span, Time};
 use crate::timer::{Due, TimerId};
 use crate::view::{Death, MessageView, RedriveState, RedriveView};
@@ -244,7 +245,7 @@ impl Broker {
         let ended = self.redrives_ended.iter().cloned();
         let running = self.redrives.iter().map(|(id, job)| self.redrive_view(*id, job));
         let mut all: Vec<_> = ended.chain(running).collect();
-        all.sort_unstable_by_key(|job| job.id);
+        sort_by_key(&mut all, |job| job.id);
         all
     }
 

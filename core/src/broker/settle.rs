@@ -13,6 +13,7 @@ use crate::id::{ConnId, LeaseId, Offset, QueueId, Tag};
 use crate::journey::Did;
 use crate::limits::{LEASES_PER_REQUEST_MAX, VISIBILITY_MAX};
 use crate::policy::Overflow;
+use crate::sort::sort_by_key;
 use crate::time::{Span, Time};
 use crate::view::{AttemptEnd, DeathReason};
 use crate::work::{Holder, State};
@@ -180,7 +181,7 @@ impl Broker {
             }
         }
         if !held.is_sorted_by(|a, b| a < b) {
-            held.sort_unstable();
+            sort_by_key(&mut held, |lease| *lease);
             held.dedup();
         }
         Ok(Named { held, stale })

@@ -23,6 +23,7 @@ use crate::log::Log;
 use crate::planted::{Planted, planted};
 use crate::queue::Queue;
 use crate::request::Destination;
+use crate::sort::sort_by_key;
 use crate::time::Time;
 use crate::topic::Upkeep;
 use crate::work::State;
@@ -221,7 +222,7 @@ fn put_queue(queue: &Queue, log: &Log, put: &mut impl FnMut(Fact<'_>)) {
 /// What was committed together is told together, as long as it fits in a fact.
 fn put_commits(group: &Group, put: &mut impl FnMut(Fact<'_>)) {
     let mut commits: Vec<_> = group.committed.iter().collect();
-    commits.sort_by_key(|(_, commit)| commit.at);
+    sort_by_key(&mut commits, |(_, commit)| commit.at);
     let same = commits.chunk_by(|(_, one), (_, other)| one.at == other.at);
     for commits in same.flat_map(|commits| commits.chunks(COMMITS_PER_REQUEST_MAX)) {
         let offsets = commits.iter().map(|((topic, partition), commit)| StoredCommit {

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Counts, Leads, add, remove};
+use crate::sort::sort_by_key;
 
 /// Binding patterns as a trie over words, walked as an automaton: all places that the words so far
 /// can have led to, one word at a time. So matching costs what the matching patterns have in common
@@ -136,7 +137,7 @@ impl Patterns {
             places.extend(self.nodes[*place].many);
             index += 1;
         }
-        places.sort_unstable();
+        sort_by_key(places, |place| *place);
         places.dedup();
     }
 

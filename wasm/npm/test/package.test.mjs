@@ -69,9 +69,9 @@ test("what a page loads has not grown", async (t) => {
     const inline = await minified("dist/inline.js");
     const kb = (bytes) => `${(bytes / 1000).toFixed(1)} KB`;
     t.diagnostic(`gzipped: core.wasm ${kb(core)}, scripts ${kb(scripts)}, inline ${kb(inline)}`);
-    assert.ok(core < 420_000, `core.wasm is ${kb(core)} gzipped`);
+    assert.ok(core < 390_000, `core.wasm is ${kb(core)} gzipped`);
     assert.ok(scripts < 15_000, `the scripts are ${kb(scripts)} gzipped`);
-    assert.ok(inline < 600_000, `the inline entry is ${kb(inline)} gzipped`);
+    assert.ok(inline < 545_000, `the inline entry is ${kb(inline)} gzipped`);
 });
 
 test("the examples of the README compile and run", () => {
