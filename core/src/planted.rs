@@ -69,8 +69,6 @@ pub enum Planted {
     RedriveCountsTwice,
     /// A queue with a single active consumer gives to all of them.
     ActiveIsNotSingle,
-    /// All batches that a work group finds are as old as the oldest.
-    WorkGroupFindsAllOld,
 }
 
 /// Whether a bug is on.

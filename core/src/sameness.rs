@@ -89,19 +89,31 @@ impl Memory {
             return;
         }
         let sign = Arc::new(sign);
-        self.found.insert(sign.clone(), (at, offset));
+        let before = self.found.insert(sign.clone(), (at, offset));
+        if let Some((_, before)) = before {
+            self.out_of_order(&sign, before);
+        }
         self.order.push_back((at, offset, sign));
     }
 
     fn forget_oldest(&mut self) {
-        let Some((_, offset, sign)) = self.order.pop_front() else { return };
-        self.forget(&sign, offset);
+        let Some((_, _, sign)) = self.order.pop_front() else { return };
+        self.found.remove(&sign);
+    }
+
+    /// Takes a message out of the order: most often it is at the front, since it is too old.
+    fn out_of_order(&mut self, sign: &Sign, offset: Offset) {
+        let is_it = |(_, other, of): &(Time, Offset, Arc<Sign>)| *other == offset && **of == *sign;
+        if let Some(at) = self.order.iter().position(is_it) {
+            self.order.remove(at);
+        }
     }
 
     /// Forgets a message, unless its sign is another's by now: it was taken back.
     pub(crate) fn forget(&mut self, sign: &Sign, offset: Offset) {
         if self.found.get(sign).is_some_and(|(_, other)| *other == offset) {
             self.found.remove(sign);
+            self.out_of_order(sign, offset);
         }
     }
 
@@ -117,10 +129,7 @@ impl Memory {
 
     /// Each, the oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Remembered> {
-        let known = self.order.iter().filter(|(_, offset, sign)| {
-            self.found.get(sign).is_some_and(|(_, other)| other == offset)
-        });
-        known.map(|(at, offset, sign)| Remembered {
+        self.order.iter().map(|(at, offset, sign)| Remembered {
             at: *at,
             offset: *offset,
             sign: sign.as_ref().clone(),

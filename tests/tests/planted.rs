@@ -173,8 +173,6 @@ planted! {
     a_redriving_job_that_counts_twice: RedriveCountsTwice
         by By::Simulation("a redriving job counts what it moves");
     a_single_active_consumer_that_is_not: ActiveIsNotSingle by By::Trace("only-one-consumer-is-active");
-    a_work_group_that_finds_all_records_old: WorkGroupFindsAllOld
-        by By::Trace("a-work-group-counts-delays-from-the-publish");
     a_message_that_moves_and_stays: MovedStaysToo by By::Simulation("ready, leased and delayed");
     a_sync_that_is_answered_before_the_leaders: SyncedBeforeTheLeader
         by By::Trace("members-bring-proposals-and-a-leader-assigns");

@@ -15,9 +15,7 @@ use super::{Broker, Refused, counted, shown, valid_name};
 use crate::effect::Sink;
 use crate::fact::Fact;
 use crate::id::{ConnId, Offset, Place, QueueId, TopicId};
-use crate::limits::BATCH_RECORDS_MAX;
 use crate::log::Ask;
-use crate::planted::{Planted, planted};
 use crate::policy::QueuePolicy;
 use crate::queue::Queue;
 use crate::refusal::Code;
@@ -253,9 +251,7 @@ impl Broker {
             let (from, log) = (queue.work.end(), queue.log(&self.topics));
             let end = log.end();
             // Delays and times to live begin when a batch came, so each is read by itself.
-            let run = log.next_batch(from).and_then(|(_, left)| {
-                let all = planted(Planted::WorkGroupFindsAllOld);
-                let records_max = if all { BATCH_RECORDS_MAX as u32 } else { left };
+            let run = log.next_batch(from).and_then(|(_, records_max)| {
                 let isolation = Isolation::Uncommitted;
                 log.read(Ask { from, records_max, bytes_max: usize::MAX, bytes_min: 0, isolation })
             });
