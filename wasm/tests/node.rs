@@ -71,8 +71,8 @@ fn answers_are_objects_with_big_integers_and_bytes() {
         concat!(
             r#"[{"conn":"1n","event":{"received":{"tag":3,"deliveries":[{"#,
             r#""lease":{"queue":1,"offset":"0n","delivery":1,"epoch":1},"attempt":1,"#,
-            r#""deadline":"30000000005n","record":{"key":"bytes 7","headers":[["h","bytes 8"]],"#,
-            r#""timestamp":"9n","body":"bytes 1,2"}}]}}}]"#
+            r#""deadline":"30000000005n","appendedAt":"5n","record":{"key":"bytes 7","#,
+            r#""headers":[["h","bytes 8"]],"timestamp":"9n","body":"bytes 1,2"}}],"left":"0n"}}}]"#
         )
     );
     assert_eq!(
