@@ -1,6 +1,12 @@
 //! Names that requests give: what they name, and what may be named so.
 
-use super::*;
+use alloc::string::String;
+
+use super::{Broker, Refused};
+use crate::id::{GroupId, Offset, QueueId, TopicId};
+use crate::limits::NAME_BYTES_MAX;
+use crate::refusal::Code;
+use crate::time::Span;
 
 impl Broker {
     pub(super) fn queue_named(&self, name: &str) -> Result<QueueId, Refused> {

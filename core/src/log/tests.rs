@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::*;
+use crate::record::Batch;
 use crate::rng::Rng;
 
 /// One record a model: its body, whether it is hidden, when it was appended, its timestamp.
