@@ -26,6 +26,7 @@ mod durability;
 mod expiries;
 mod gaps;
 mod handover;
+mod keys;
 mod lanes;
 mod leases;
 mod ledger;
@@ -154,6 +155,7 @@ impl Default for Invariants {
             Box::new(leases::Leases::default()),
             Box::new(attempts::Attempts::default()),
             Box::new(order::Order::default()),
+            Box::new(keys::Keys::default()),
             Box::new(lanes::Lanes),
             Box::new(delays::Delays::default()),
             Box::new(expiries::Expiries::default()),
