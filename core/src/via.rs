@@ -45,13 +45,15 @@ impl Ways {
         }
     }
 
-    /// The runs that matter to messages from `start` on.
+    /// The runs that matter to messages from `start` on, which is where the first of them begins:
+    /// how long it has gone on is remembered in some lives of a broker and not in others.
     pub(crate) fn runs(
         &self,
         start: Offset,
     ) -> impl Iterator<Item = (Offset, Option<&Via<'static>>)> {
         let first = self.runs.partition_point(|(from, _)| *from <= start).saturating_sub(1);
-        let runs = self.runs.range(first..).map(|(from, via)| (*from, via.as_deref()));
+        let runs = self.runs.range(first..);
+        let runs = runs.map(move |(from, via)| ((*from).max(start), via.as_deref()));
         runs.skip_while(|(_, via)| via.is_none())
     }
 
