@@ -17,6 +17,7 @@ mod journal;
 mod mailbox;
 mod memory;
 mod metrics;
+mod namespaces;
 mod origin;
 mod outbox;
 mod recovery;
@@ -30,10 +31,8 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use fanlight_core::{Config, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -42,19 +41,14 @@ use crate::settings::Settings;
 use connection::Reception;
 use gate::Gate;
 use http::{Health, Site};
-use journal::{Ending, Journal, SnapshotDue};
 use metrics::Metrics;
+use namespaces::Namespaces;
 use origin::Doors;
-use recovery::Restored;
-use shard::{Message, Shard};
+use shard::Message;
 use sockets::Sockets;
-use storage::{FileStorage, Storage, StorageError, VolatileStorage};
+use storage::StorageError;
 use tls::Tls;
 
-/// Messages that wait for the shard.
-const INBOX_MESSAGES_MAX: usize = 1_024;
-/// Turns that wait for the journal; the shard waits when there are more.
-const TURNS_MAX: usize = 64;
 /// How long connections may take to say goodbye.
 const GOODBYES_MAX: Duration = Duration::from_secs(3);
 
@@ -101,21 +95,14 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let gate = Arc::new(Gate::new(&settings, metrics.clone()).map_err(Error)?);
     guarded(&settings, &gate, address)?;
     let tls = Tls::new(&settings).map_err(Error)?.map(Arc::new);
-    let mut storage = open(&settings)?;
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let limits = settings.limits.clone();
-    let config = Config { seed, limits: limits.clone() };
-    let restored = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
-        .map_err(|error| Error(error.to_string()))?;
-
     let health = Arc::new(Health::default());
-    let (shard, mut failed) = start(&settings, storage, restored, &limits, &metrics);
+    let (namespaces, mut ends) = Namespaces::start(&settings, &metrics)?;
     let (alive, mut goodbyes) = mpsc::channel(1);
     let site = Site {
-        reception: Reception::new(shard.clone(), &settings, metrics.clone()),
+        reception: Reception::new(&settings, metrics.clone()),
         gate: gate.clone(),
         doors: Arc::new(Doors::new(&settings, address.ip())),
-        shard: shard.clone(),
+        namespaces: namespaces.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
         message_bytes_max: settings.message_bytes_max(),
@@ -126,52 +113,34 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let server = tokio::spawn(sockets.take(listener, stopped));
     // Before anybody knows that the server is there to be stopped.
     let mut signals = Signals::listen()?;
-    let mut reloading = reload::begin(gate.clone(), tls, shard.clone())?;
+    let mut reloading = reload::begin(gate.clone(), tls, namespaces.clone())?;
     announce(&settings, &gate, address);
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
         _ = &mut reloading => "hung up",
-        result = &mut failed => {
+        failed = ends.failed() => {
             health.set_failed();
-            return Err(because(result));
+            return Err(failed);
         }
     };
     tracing::info!("{signal}: stopping; once more stops at once");
     health.set_stopping();
     let _ = stop.send(());
-    // An error means that the shard is gone, and then `failed` tells why.
-    let _ = shard.send(Message::Stop).await;
-    let result = tokio::select! {
-        result = failed => result,
+    namespaces.tell(|| Message::Stop).await;
+    tokio::select! {
+        stopped = ends.stopped() => stopped?,
         signal = signals.next() => {
             return Err(Error(format!(
                 "{signal}: stopped at once; unconfirmed messages may be lost"
             )));
         }
-    };
-    let Ok(Ok(Ending::Stopped)) = result else { return Err(because(result)) };
-    drop(shard);
+    }
+    drop(namespaces);
     reloading.abort();
     server.abort();
     let _ = tokio::time::timeout(GOODBYES_MAX, goodbyes.recv()).await;
     Ok(())
-}
-
-type Outcome = Result<Result<Ending, StorageError>, oneshot::error::RecvError>;
-
-fn because(outcome: Outcome) -> Error {
-    Error(match outcome {
-        Ok(Err(error)) => format!(
-            "the journal failed: {error}; the server stops, because it can promise nothing any \
-             more. Everything confirmed until now is kept: start it again when the disk is well"
-        ),
-        Ok(Ok(Ending::Stopped | Ending::Abandoned)) | Err(_) => {
-            "the broker stopped by a fault of its own, which is told above; \
-             everything confirmed until now is kept: please report it, and start it again"
-                .to_owned()
-        }
-    })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds as it likes")]
@@ -194,55 +163,6 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
         };
         Error(format!("cannot listen on {address}: {why}"))
     })
-}
-
-fn open(settings: &Settings) -> Result<Box<dyn Storage>, Error> {
-    Ok(match &settings.data {
-        Some(dir) => Box::new(FileStorage::open(dir, settings.segment_bytes.0)?),
-        None => Box::new(VolatileStorage),
-    })
-}
-
-/// Starts the two threads; the second result comes when they have ended.
-fn start(
-    settings: &Settings,
-    storage: Box<dyn Storage>,
-    restored: Restored,
-    limits: &Limits,
-    metrics: &Arc<Metrics>,
-) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
-    let Restored { broker, memory, clock, journal: recovered } = restored;
-    let keeps = storage.keeps();
-    let due = SnapshotDue::default();
-    let (turns, jobs) = sync_channel(TURNS_MAX);
-    let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
-    let (done, outcome) = oneshot::channel();
-    let shard =
-        Shard::new((broker, memory), clock, limits, keeps, turns, due.clone(), metrics.clone());
-    let journal = Journal::new(
-        storage,
-        settings.sync,
-        recovered,
-        settings.snapshot_bytes.0,
-        due,
-        metrics.clone(),
-    );
-    spawn("shard", move || {
-        // If the journal is gone, its own thread tells why.
-        let _ = shard.run(messages);
-    });
-    spawn("journal", move || {
-        // Nobody listens any more when the server was stopped at once.
-        let _ = done.send(journal.run(&jobs));
-    });
-    (inbox, outcome)
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .expect("a server that has just started can start two threads");
 }
 
 /// Says that it is ready: one line, which scripts wait for.

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::permission::Need;
 use super::secret::token_hash;
-use super::store::{KeptToken, Quota, Store, Tag, User, pattern_of};
+use super::store::{EVERY_NAMESPACE, KeptToken, Permissions, Quota, Store, Tag, User, pattern_of};
 
 /// Audit lines of one user that are written in a second; the others are counted.
 const AUDIT_LINES_PER_SECOND: f64 = 10.0;
@@ -23,14 +23,19 @@ pub(crate) enum Credential {
     Token(String),
 }
 
+/// What names may be configured, written and read.
+type Patterns = [Option<Regex>; 3];
+
 /// A user, or everybody where nobody has to say who they are.
 #[derive(Debug)]
 pub(crate) struct Account {
     /// The name.
     pub(crate) name: String,
-    user: User,
-    /// None: everything.
-    patterns: Option<[Option<Regex>; 3]>,
+    user: Arc<User>,
+    /// What it may do in each namespace. None: everything, everywhere.
+    permissions: Option<Arc<HashMap<String, Patterns>>>,
+    /// What it may do in the namespace that it is in.
+    patterns: Patterns,
     /// What it takes at the moment; it stays the same over reloads.
     pub(crate) usage: Arc<Usage>,
 }
@@ -66,21 +71,43 @@ impl Account {
     pub(crate) fn everybody() -> Account {
         Account {
             name: String::new(),
-            user: User { tags: vec![Tag::Admin], ..User::default() },
-            patterns: None,
+            user: Arc::new(User { tags: vec![Tag::Admin], ..User::default() }),
+            permissions: None,
+            patterns: Patterns::default(),
             usage: Arc::default(),
         }
     }
 
+    /// A user, outside of any namespace.
     fn new(name: String, user: User, usage: Arc<Usage>) -> Result<Account, String> {
-        let [configure, write, read] = [&user.configure, &user.write, &user.read];
-        let patterns = Some([pattern_of(configure)?, pattern_of(write)?, pattern_of(read)?]);
-        Ok(Account { name, user, patterns, usage })
+        let mut permissions = HashMap::new();
+        for (namespace, Permissions { configure, write, read }) in user.permissions() {
+            let patterns = [pattern_of(&configure)?, pattern_of(&write)?, pattern_of(&read)?];
+            permissions.insert(namespace, patterns);
+        }
+        let permissions = Some(Arc::new(permissions));
+        Ok(Account { name, user: user.into(), permissions, patterns: Patterns::default(), usage })
+    }
+
+    /// The same one, in a namespace; None if it may do nothing there. In the default one everybody
+    /// is, so that a server without others tells what is missing for each request.
+    pub(crate) fn within(self: &Arc<Account>, namespace: &str) -> Option<Arc<Account>> {
+        let Some(permissions) = &self.permissions else { return Some(self.clone()) };
+        let patterns =
+            permissions.get(namespace).or_else(|| permissions.get(EVERY_NAMESPACE)).cloned();
+        let patterns = match patterns {
+            Some(patterns) => patterns,
+            None if namespace == NAMESPACE_DEFAULT || self.monitors() => Patterns::default(),
+            None => return None,
+        };
+        let (name, user, usage) = (self.name.clone(), self.user.clone(), self.usage.clone());
+        let permissions = self.permissions.clone();
+        Some(Arc::new(Account { name, user, permissions, patterns, usage }))
     }
 
     /// Whether nothing is refused to it.
     pub(crate) fn is_everybody(&self) -> bool {
-        self.patterns.is_none()
+        self.permissions.is_none()
     }
 
     /// Whether it may see everything.
@@ -90,7 +117,10 @@ impl Account {
 
     /// Whether it may do this with what has this name.
     pub(crate) fn may(&self, need: Need, name: &str) -> bool {
-        let Some([configure, write, read]) = &self.patterns else { return true };
+        if self.is_everybody() {
+            return true;
+        }
+        let [configure, write, read] = &self.patterns;
         let matches = |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|p| p.is_match(name));
         match need {
             Need::Configure => matches(configure),
@@ -108,10 +138,7 @@ impl Account {
 
     /// Whether it may the same as another, so that whoever is connected need not be told.
     pub(crate) fn may_the_same(&self, other: &Account) -> bool {
-        let what = |account: &Account| {
-            let User { tags, configure, write, read, .. } = account.user.clone();
-            (tags, configure, write, read)
-        };
+        let what = |account: &Account| (account.user.tags.clone(), account.user.permissions());
         self.is_everybody() == other.is_everybody() && what(self) == what(other)
     }
 
@@ -241,8 +268,10 @@ mod tests {
 
     use super::*;
 
-    fn account(user: User) -> Account {
-        Account::new("bob".to_owned(), user, Arc::default()).expect("patterns are right")
+    fn account(user: User) -> Arc<Account> {
+        let account = Account::new("bob".to_owned(), user, Arc::default());
+        let account = Arc::new(account.expect("patterns are right"));
+        account.within(NAMESPACE_DEFAULT).map_or(account, |within| within)
     }
 
     #[test]
@@ -254,6 +283,23 @@ mod tests {
         assert!(!account.may(Need::Configure, "jobs") && !account.may(Need::Configure, ""));
         assert!(!account.may(Need::See, "other") && !account.may(Need::Monitor, ""));
         assert!(Account::everybody().may(Need::Configure, "anything"));
+    }
+
+    #[test]
+    fn what_a_user_may_in_one_namespace_it_may_not_in_another() {
+        let read = |pattern: &str| Permissions { read: pattern.into(), ..Default::default() };
+        let mut user = User { read: "^jobs$".into(), ..User::default() };
+        user.namespaces.insert("test".to_owned(), read(".*"));
+        let account = account(user.clone());
+        assert!(account.may(Need::Read, "jobs") && !account.may(Need::Read, "other"));
+        let test = account.within("test").expect("it may something there");
+        assert!(test.may(Need::Read, "other") && !test.may(Need::Write, "other"));
+        assert!(account.within("prod").is_none());
+        user.namespaces.insert(EVERY_NAMESPACE.to_owned(), read("^all$"));
+        let account = self::account(user);
+        let prod = account.within("prod").expect("what holds for every namespace holds there");
+        assert!(prod.may(Need::Read, "all") && !prod.may(Need::Read, "jobs"));
+        assert!(!account.may(Need::Read, "all"), "its own permissions stand before those of all");
     }
 
     #[test]

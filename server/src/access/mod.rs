@@ -8,7 +8,7 @@ mod store;
 pub(crate) use account::{Account, Accounts, Credential};
 pub(crate) use permission::{Need, needs};
 pub(crate) use secret::{Token, digest, random_bytes, verify_password};
-pub(crate) use store::{Pattern, Quota, Store, Tag, User, is_name};
+pub(crate) use store::{EVERY_NAMESPACE, Pattern, Permissions, Quota, Store, Tag, User, is_name};
 
 /// The file of users in a data directory.
 pub(crate) const USERS_FILE: &str = "users.toml";

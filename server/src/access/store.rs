@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::secret;
+use crate::settings::{NAMESPACE_DEFAULT, NAMESPACE_RULE, is_namespace};
 
 /// What a user's name may have.
 const NAME_LENGTH_MAX: usize = 64;
@@ -79,6 +80,24 @@ pub(crate) struct KeptToken {
     pub(crate) sha256: String,
 }
 
+/// In place of a namespace's name: all that are not named.
+pub(crate) const EVERY_NAMESPACE: &str = "*";
+
+/// What a user may do in one namespace: names, as regular expressions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Permissions {
+    /// What it may declare, change and delete.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) configure: String,
+    /// What it may write to.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) write: String,
+    /// What it may read from.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) read: String,
+}
+
 /// A user, as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,12 +108,17 @@ pub(crate) struct User {
     /// What it may beside permissions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Tag>,
-    /// Names of what it may declare, change and delete: a regular expression.
+    /// Names in the default namespace of what it may declare, change and delete: a regular
+    /// expression.
     pub(crate) configure: String,
-    /// Names of what it may write to.
+    /// Names there of what it may write to.
     pub(crate) write: String,
-    /// Names of what it may read from.
+    /// Names there of what it may read from.
     pub(crate) read: String,
+    /// What it may in other namespaces, by their name; [`EVERY_NAMESPACE`]: in all that are not
+    /// named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) namespaces: BTreeMap<String, Permissions>,
     /// What it may take.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) quota: Quota,
@@ -211,10 +235,36 @@ impl User {
         if let Some(token) = self.tokens.iter().find(|token| !digest(&token.sha256)) {
             return Err(format!("the token {:?} is not a SHA-256 in hex", token.name));
         }
-        for pattern in [&self.configure, &self.write, &self.read] {
-            pattern_of(pattern)?;
+        for (namespace, Permissions { configure, write, read }) in self.permissions() {
+            if namespace != EVERY_NAMESPACE && !is_namespace(&namespace) {
+                return Err(format!("{namespace:?} is no namespace: {NAMESPACE_RULE}"));
+            }
+            for pattern in [configure, write, read] {
+                pattern_of(&pattern)?;
+            }
         }
         Ok(())
+    }
+
+    /// What it may, by namespace. Nothing at all is said of the default one by empty patterns.
+    pub(crate) fn permissions(&self) -> BTreeMap<String, Permissions> {
+        let mut all = self.namespaces.clone();
+        let User { configure, write, read, .. } = self.clone();
+        let here = Permissions { configure, write, read };
+        if here != Permissions::default() {
+            all.insert(NAMESPACE_DEFAULT.to_owned(), here);
+        }
+        all
+    }
+
+    /// What it may in one namespace, to be changed.
+    pub(crate) fn within(&mut self, namespace: &str) -> [&mut String; 3] {
+        if namespace == NAMESPACE_DEFAULT {
+            return [&mut self.configure, &mut self.write, &mut self.read];
+        }
+        let Permissions { configure, write, read } =
+            self.namespaces.entry(namespace.to_owned()).or_default();
+        [configure, write, read]
     }
 }
 

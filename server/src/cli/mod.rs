@@ -68,6 +68,16 @@ struct Global {
     )]
     server: ServerAddress,
 
+    /// The namespace to work in; without it `default`
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "FANLIGHT_NAMESPACE",
+        value_name = "NAME"
+    )]
+    namespace: Option<String>,
+
     /// Who you are; with a password
     #[arg(
         long,
@@ -169,6 +179,8 @@ impl Global {
 /// What a command works with: the server it asks, and where its answer goes.
 struct Session {
     server: ServerAddress,
+    /// In which of its namespaces, where that was said.
+    namespace: Option<String>,
     access: Access,
     out: Output,
 }
@@ -190,7 +202,12 @@ impl Session {
 pub(crate) fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let access = global.access();
-    let mut session = Session { server: global.server, access, out: Output::new(global.json) };
+    let Global { server, namespace, json, .. } = global;
+    let server = match &namespace {
+        Some(name) => server.within(name),
+        None => server,
+    };
+    let mut session = Session { server, namespace, access, out: Output::new(json) };
     let result = run(command, &mut session);
     let flushed = session.out.flush();
     match result.and(flushed) {

@@ -10,8 +10,10 @@ use serde_json::json;
 use super::Session;
 use super::failure::Failure;
 use super::output::{self, Output, Table};
-use crate::access::{Pattern, Quota, Store, Tag, Token, User, is_name};
-use crate::settings::{self, Place};
+use crate::access::{
+    EVERY_NAMESPACE, Pattern, Permissions, Quota, Store, Tag, Token, User, is_name,
+};
+use crate::settings::{self, NAMESPACE_DEFAULT, NAMESPACE_RULE, Place, is_namespace};
 
 /// The shortest password that is taken.
 const PASSWORD_LENGTH_MIN: usize = 8;
@@ -138,15 +140,16 @@ fn bytes(text: &str) -> Result<Most<u64>, String> {
 }
 
 impl Grant {
-    fn apply(self, user: &mut User) {
-        for (given, kept) in [
-            (self.configure, &mut user.configure),
-            (self.write, &mut user.write),
-            (self.read, &mut user.read),
-        ] {
-            if let Some(Pattern(pattern)) = given {
-                *kept = pattern;
+    /// Patterns are those of a namespace; the rest is the user's wherever it is.
+    fn apply(self, user: &mut User, namespace: &str) {
+        let given = [self.configure, self.write, self.read];
+        if given.iter().any(Option::is_some) {
+            for (given, kept) in given.into_iter().zip(user.within(namespace)) {
+                if let Some(Pattern(pattern)) = given {
+                    *kept = pattern;
+                }
             }
+            user.namespaces.retain(|_, permissions| *permissions != Permissions::default());
         }
         user.tags.extend(self.tag);
         user.tags.retain(|tag| !self.untag.contains(tag));
@@ -169,11 +172,18 @@ pub(crate) fn run(options: Options, session: &mut Session) -> Result<(), Failure
              with --users",
         ));
     };
+    let namespace = session.namespace.as_deref().unwrap_or(NAMESPACE_DEFAULT);
+    if namespace != EVERY_NAMESPACE && !is_namespace(namespace) {
+        return Err(Failure::usage(format!(
+            "{namespace:?} is no namespace: {NAMESPACE_RULE} ({EVERY_NAMESPACE:?}: all that are not \
+             named)"
+        )));
+    }
     let out = &mut session.out;
     match options.what {
         What::List => list(&path, out),
         What::Add { name, admin, no_password, grant } => {
-            add(&path, &name, admin, no_password, grant, out)
+            add(&path, &name, admin, no_password, (grant, namespace), out)
         }
         What::Remove { name } => {
             let mut store = edit(&path)?;
@@ -190,7 +200,7 @@ pub(crate) fn run(options: Options, session: &mut Session) -> Result<(), Failure
         What::Token { user, revoke: Some(token), .. } => revoke(&path, &user, &token, out),
         What::Token { user, name, revoke: None } => token(&path, &user, name, out),
         What::Permit { name, grant } => {
-            change(&path, &name, |user| grant.apply(user))?;
+            change(&path, &name, |user| grant.apply(user, namespace))?;
             out.done(&format!("changed what {name} may"))
         }
     }
@@ -222,7 +232,7 @@ fn add(
     name: &str,
     admin: bool,
     no_password: bool,
-    grant: Grant,
+    (grant, namespace): (Grant, &str),
     out: &mut Output,
 ) -> Result<(), Failure> {
     is_name(name).map_err(Failure::usage)?;
@@ -242,11 +252,13 @@ fn add(
     }
     if admin {
         user.tags.push(Tag::Admin);
-        for pattern in [&mut user.configure, &mut user.write, &mut user.read] {
-            ".*".clone_into(pattern);
+        for namespace in [NAMESPACE_DEFAULT, EVERY_NAMESPACE] {
+            for pattern in user.within(namespace) {
+                ".*".clone_into(pattern);
+            }
         }
     }
-    grant.apply(&mut user);
+    grant.apply(&mut user, namespace);
     let mut store = edit(path)?;
     free(&store)?;
     store.users.insert(name.to_owned(), user);
@@ -317,22 +329,37 @@ fn list(path: &Path, out: &mut Output) -> Result<(), Failure> {
         let shown: Vec<_> = users.iter().map(|(name, user)| shown(name, user)).collect();
         return out.document(&shown);
     }
-    let mut table =
-        Table::new(&["USER", "TAGS", "CONFIGURE", "WRITE", "READ", "PASSWORD", "TOKENS", "QUOTA"]);
+    let mut table = Table::new(&[
+        "USER",
+        "TAGS",
+        "NAMESPACE",
+        "CONFIGURE",
+        "WRITE",
+        "READ",
+        "PASSWORD",
+        "TOKENS",
+        "QUOTA",
+    ]);
     for (name, user) in &users {
         let tags: Vec<String> = user.tags.iter().map(|tag| tag.name().to_owned()).collect();
         let tokens: Vec<&str> = user.tokens.iter().map(|token| token.name.as_str()).collect();
         let password = if user.password.is_some() { "yes" } else { "no" };
-        table.row([
+        let mut about = [
             name.clone(),
             tags.join(","),
-            user.configure.clone(),
-            user.write.clone(),
-            user.read.clone(),
             password.to_owned(),
             tokens.join(","),
             quota(&user.quota),
-        ]);
+        ];
+        let mut permissions = user.permissions();
+        if permissions.is_empty() {
+            permissions.insert(NAMESPACE_DEFAULT.to_owned(), Permissions::default());
+        }
+        // What is the user's in every namespace stands in its first row.
+        for (namespace, Permissions { configure, write, read }) in permissions {
+            let [name, tags, password, tokens, quota] = std::mem::take(&mut about);
+            table.row([name, tags, namespace, configure, write, read, password, tokens, quota]);
+        }
     }
     out.table(&table, "there are no users: whoever reaches the server may do everything")
 }
@@ -345,6 +372,7 @@ fn shown(name: &str, user: &User) -> serde_json::Value {
         "configure": user.configure,
         "write": user.write,
         "read": user.read,
+        "namespaces": user.namespaces,
         "password": user.password.is_some(),
         "tokens": user.tokens.iter().map(|token| {
             json!({ "name": token.name, "created": token.created })

@@ -11,7 +11,8 @@ const PATH_DEFAULT: &str = "/ws";
 
 /// A server's address: `ws://host:port/path`, `http://host:port`, `host:port`, `host` or `:port`.
 /// What is left out is `127.0.0.1`, 7420 and `/ws`; behind a scheme the port left out is 80. With
-/// `wss` or `https` TLS is spoken, and the port left out is 443.
+/// `wss` or `https` TLS is spoken, and the port left out is 443. A namespace other than the default
+/// one is named as `/ws?namespace=NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
     tls: bool,
@@ -31,6 +32,24 @@ impl ServerAddress {
         let (host, _) = self.socket();
         let is_loopback = || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
         self.tls || host == "localhost" || host.ends_with(".localhost") || is_loopback()
+    }
+
+    /// The same server, in this namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> ServerAddress {
+        let path = self.path.split('?').next().unwrap_or_default();
+        // What can be in no namespace's name is escaped, so that it is one name there, too.
+        let mut named = format!("{path}?namespace=");
+        for byte in namespace.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+                    named.push(char::from(byte));
+                }
+                byte => named.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        self.path = named;
+        self
     }
 
     /// Whether TLS is spoken there.
@@ -128,6 +147,10 @@ mod tests {
         assert_eq!(reads("https://broker.example"), "wss://broker.example:443/ws");
         assert_eq!(reads("wss://broker.example:7420"), "wss://broker.example:7420/ws");
         assert_eq!(reads("[::1]:9000"), "ws://[::1]:9000/ws");
+        let orders = "127.0.0.1".parse::<ServerAddress>().expect("an address").within("orders");
+        assert_eq!(orders.to_string(), "ws://127.0.0.1:7420/ws?namespace=orders");
+        assert_eq!(reads(&orders.to_string()), orders.to_string());
+        assert_eq!(orders.within("a&b").to_string(), "ws://127.0.0.1:7420/ws?namespace=a%26b");
         let six: ServerAddress = "[::1]".parse().expect("an address");
         assert_eq!(six.socket(), ("::1", 7420));
     }

@@ -32,6 +32,13 @@ pub enum ClientError {
         /// What it said.
         why: String,
     },
+    /// The server has no such namespace.
+    NoNamespace {
+        /// Where it was asked for.
+        address: ServerAddress,
+        /// What it said.
+        why: String,
+    },
     /// No trusted connection could be made.
     Untrusted {
         /// To where.
@@ -72,6 +79,7 @@ impl ClientError {
             ClientError::Unreachable { .. }
             | ClientError::NotFanlight { .. }
             | ClientError::Denied { .. }
+            | ClientError::NoNamespace { .. }
             | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
             | ClientError::Garbled(_)
@@ -108,6 +116,10 @@ impl fmt::Display for ClientError {
                 "the server at {address} does not let you in: {why} (--token or FANLIGHT_TOKEN; \
                  --user and --password, or FANLIGHT_USER and FANLIGHT_PASSWORD)"
             ),
+            ClientError::NoNamespace { address, why } => write!(
+                f,
+                "{why}; the server was asked at {address} (--namespace or FANLIGHT_NAMESPACE)"
+            ),
             ClientError::Untrusted { address, why } => write!(
                 f,
                 "the server at {address} cannot be trusted: {why}; name the certificate of whoever \
@@ -139,6 +151,7 @@ impl std::error::Error for ClientError {
             ClientError::Garbled(why) => Some(why),
             ClientError::NotFanlight { .. }
             | ClientError::Denied { .. }
+            | ClientError::NoNamespace { .. }
             | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
             | ClientError::Refused(_)

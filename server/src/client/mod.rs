@@ -418,6 +418,9 @@ fn refused_by(address: &ServerAddress, error: tungstenite::Error) -> ClientError
         said if told && !said.is_empty() && !said.starts_with('<') => {
             ClientError::Denied { address, why: said.to_owned() }
         }
+        said if said.starts_with("there is no namespace") => {
+            ClientError::NoNamespace { address, why: said.to_owned() }
+        }
         said if said.starts_with("this server speaks TLS") => {
             ClientError::NotFanlight { address, why: said.to_owned() }
         }

@@ -28,7 +28,6 @@ const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// What a connection needs of the server.
 #[derive(Clone)]
 pub(crate) struct Reception {
-    shard: mpsc::Sender<Message>,
     numbers: Arc<AtomicU64>,
     inflight: Arc<Semaphore>,
     inflight_bytes_max: u32,
@@ -60,16 +59,11 @@ enum Ended {
 }
 
 impl Reception {
-    /// Connections that talk to this shard.
-    pub(crate) fn new(
-        shard: mpsc::Sender<Message>,
-        settings: &Settings,
-        metrics: Arc<Metrics>,
-    ) -> Reception {
+    /// One with places for as many connections as settings say.
+    pub(crate) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Reception {
         let inflight_bytes_max = u32::try_from(settings.incoming_bytes_max.0)
             .expect("settings say that it is less than 4 GiB");
         Reception {
-            shard,
             numbers: Arc::new(AtomicU64::new(1)),
             inflight: Arc::new(Semaphore::new(inflight_bytes_max as usize)),
             inflight_bytes_max,
@@ -85,15 +79,20 @@ impl Reception {
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve(self, socket: WebSocket, guest: Guest) {
+    pub(crate) async fn serve(
+        self,
+        socket: WebSocket,
+        guest: Guest,
+        shard: &mpsc::Sender<Message>,
+    ) {
         self.metrics.connections.add(1);
         self.metrics.connections_accepted.add(1);
         let conn = ConnId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(self.outgoing_bytes_max));
         let account = guest.account.clone();
         let arrived = Message::Arrived { conn, mailbox: mailbox.clone(), guest };
-        if self.shard.send(arrived).await.is_ok() {
-            self.talk(conn, mailbox, socket, &account).await;
+        if shard.send(arrived).await.is_ok() {
+            self.talk(conn, mailbox, socket, &account, shard).await;
         }
         self.metrics.connections.subtract(1);
     }
@@ -104,13 +103,14 @@ impl Reception {
         mailbox: Arc<Mailbox>,
         socket: WebSocket,
         account: &Account,
+        shard: &mpsc::Sender<Message>,
     ) {
         let (sink, mut stream) = socket.split();
         let mut writer =
             tokio::spawn(write(sink, mailbox.clone(), self.pace.ping_every, self.metrics.clone()));
-        let ended = self.listen(conn, &mailbox, &mut stream, &mut writer, account).await;
+        let ended = self.listen(conn, &mailbox, (&mut stream, &mut writer), account, shard).await;
         // Whoever is not sent this has been told to go by the shard itself, or by its end.
-        let _ = self.shard.send(Message::Gone { conn }).await;
+        let _ = shard.send(Message::Gone { conn }).await;
         match ended {
             Ended::Gone => {}
             Ended::Silent => {
@@ -143,9 +143,9 @@ impl Reception {
         &self,
         conn: ConnId,
         mailbox: &Mailbox,
-        stream: &mut SplitStream<WebSocket>,
-        writer: &mut JoinHandle<()>,
+        (stream, writer): (&mut SplitStream<WebSocket>, &mut JoinHandle<()>),
         account: &Account,
+        shard: &mpsc::Sender<Message>,
     ) -> Ended {
         let session_until = tokio::time::Instant::now() + self.pace.session_wait;
         loop {
@@ -186,7 +186,7 @@ impl Reception {
                 Ok(Some(Ok(WsMessage::Close(_)))) => return Ended::Gone,
                 Ok(Some(Err(error))) => {
                     let Some(message) = refuse(conn, &error) else { return Ended::Gone };
-                    if self.shard.send(message).await.is_err() {
+                    if shard.send(message).await.is_err() {
                         return Ended::Stopping;
                     }
                     let _ = tokio::time::timeout(GOODBYE_MAX, &mut *writer).await;
@@ -194,7 +194,7 @@ impl Reception {
                 }
             };
             if let Some(message) = message
-                && self.shard.send(message).await.is_err()
+                && shard.send(message).await.is_err()
             {
                 return Ended::Stopping;
             }

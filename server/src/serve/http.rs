@@ -1,5 +1,6 @@
 //! What the server answers over HTTP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -17,9 +18,11 @@ use super::assets::{self, Asset};
 use super::connection::Reception;
 use super::gate::{Gate, Guest, PROTOCOL_NAME};
 use super::metrics::Metrics;
+use super::namespaces::{Namespace, Namespaces};
 use super::origin::Doors;
 use super::shard::Message;
 use super::sockets::{Peer, Place};
+use crate::access::Account;
 
 /// How long a scrape waits for the shard.
 const OVERVIEW_WAIT: Duration = Duration::from_secs(5);
@@ -65,8 +68,8 @@ pub(crate) struct Site {
     pub(crate) gate: Arc<Gate>,
     /// Knows from which pages, and by which names.
     pub(crate) doors: Arc<Doors>,
-    /// Knows the state.
-    pub(crate) shard: mpsc::Sender<Message>,
+    /// Know the state.
+    pub(crate) namespaces: Namespaces,
     /// Knows the numbers.
     pub(crate) metrics: Arc<Metrics>,
     /// Knows whether all is well.
@@ -78,6 +81,29 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Leads somebody into the namespace that its request names, or says why not.
+    pub(crate) fn enter(
+        &self,
+        guest: Guest,
+        uri: &Uri,
+    ) -> Result<(Guest, Namespace), (StatusCode, String)> {
+        let namespace =
+            self.namespaces.of(uri).map_err(|unknown| (StatusCode::NOT_FOUND, unknown))?;
+        let Guest { account, credential, peer } = guest;
+        match account.within(&namespace.name) {
+            Some(account) => Ok((Guest { account, credential, peer }, namespace.clone())),
+            None => {
+                let reason = format!(
+                    "the user {0} has no permission in the namespace {1}; an admin can give one \
+                     with `fanlight users permit {0} --namespace {1} --read PATTERN`",
+                    account.name, namespace.name
+                );
+                audit(&account, peer, "enter", "permission");
+                Err((StatusCode::FORBIDDEN, reason))
+            }
+        }
+    }
+
     /// Every address that is answered.
     pub(crate) fn router(self) -> Router {
         Router::new()
@@ -110,6 +136,7 @@ async fn websocket(
     State(site): State<Site>,
     Extension(place): Extension<Place>,
     Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -121,6 +148,10 @@ async fn websocket(
         Ok(guest) => guest,
         Err(denied) => return denied.into_response(),
     };
+    let (guest, namespace) = match site.enter(guest, &uri) {
+        Ok(entered) => entered,
+        Err((status, reason)) => return (status, format!("{reason}\n")).into_response(),
+    };
     let Some(connected) = guest.account.connect() else {
         return too_many(&guest);
     };
@@ -130,20 +161,24 @@ async fn websocket(
         .max_message_size(site.message_bytes_max)
         .max_frame_size(site.message_bytes_max)
         .on_upgrade(async move |socket| {
-            site.reception.serve(socket, guest).await;
+            site.reception.serve(socket, guest, &namespace.shard).await;
             drop((site.alive, place, connected));
         })
 }
 
 /// The user has as many connections as it may.
 fn too_many(guest: &Guest) -> Response {
-    let (user, peer) = (&guest.account.name, guest.peer);
-    if let Some(unwritten) = guest.account.audit(Instant::now()) {
-        tracing::warn!(target: "audit", user, %peer, op = "connect", missing = "quota", unwritten,
-            "audit: refused");
-    }
+    let user = &guest.account.name;
+    audit(&guest.account, guest.peer, "connect", "quota");
     let what = format!("the user {user} has as many connections as it may\n");
     (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], what).into_response()
+}
+
+fn audit(account: &Account, peer: SocketAddr, op: &str, missing: &str) {
+    let user = &account.name;
+    if let Some(unwritten) = account.audit(Instant::now()) {
+        tracing::warn!(target: "audit", user, %peer, op, missing, unwritten, "audit: refused");
+    }
 }
 
 async fn healthz(State(site): State<Site>) -> Response {
@@ -167,7 +202,7 @@ async fn metrics(
     }
     let (reply, overview) = oneshot::channel();
     let asked = async {
-        site.shard.send(Message::Overview { reply }).await.ok()?;
+        site.namespaces.default().shard.send(Message::Overview { reply }).await.ok()?;
         overview.await.ok()
     };
     match tokio::time::timeout(OVERVIEW_WAIT, asked).await {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Error;
 use super::gate::Gate;
+use super::namespaces::Namespaces;
 use super::shard::Message;
 use super::tls::Tls;
 
@@ -33,7 +33,7 @@ fn stamps(tls: &Tls) -> Vec<Stamp> {
 /// What is read again.
 struct Reload {
     gate: Arc<Gate>,
-    shard: mpsc::Sender<Message>,
+    namespaces: Namespaces,
     users: Stamp,
     tls: Option<Arc<Tls>>,
     certificates: Vec<Stamp>,
@@ -45,13 +45,13 @@ struct Reload {
 pub(crate) fn begin(
     gate: Arc<Gate>,
     tls: Option<Arc<Tls>>,
-    shard: mpsc::Sender<Message>,
+    namespaces: Namespaces,
 ) -> Result<JoinHandle<()>, Error> {
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Error(format!("cannot listen for signals: {error}")))?;
     let users = gate.file().and_then(|file| stamp(file));
     let certificates = tls.as_deref().map(stamps).unwrap_or_default();
-    let mut reload = Reload { gate, shard, users, tls, certificates, hangup };
+    let mut reload = Reload { gate, namespaces, users, tls, certificates, hangup };
     Ok(tokio::spawn(async move {
         loop {
             let told = reload.next().await;
@@ -104,8 +104,7 @@ impl Reload {
             Ok(None) => return false,
             Ok(Some(accounts)) => {
                 tracing::info!("read {}: {} users", file.display(), accounts.len());
-                // Without a shard there is nobody left to be closed.
-                let _ = self.shard.send(Message::Users(accounts)).await;
+                self.namespaces.tell(|| Message::Users(accounts.clone())).await;
             }
             Err(error) => tracing::error!("{error}; the users stay as they were"),
         }

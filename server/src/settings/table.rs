@@ -9,7 +9,7 @@ use fanlight_core::Limits;
 use serde_json::Value;
 
 use super::SyncPolicy;
-use super::value::{self, Bytes, Setting};
+use super::value::{self, Bytes, NamespaceNames, Setting};
 
 /// The limits of the broker, with what each bounds: the one place that says it.
 const LIMITS_PAGE: &str = include_str!("../../../docs/limits.md");
@@ -85,6 +85,9 @@ settings! {
     /// Directory for the journal, made if it is not there; without it everything is in memory
     /// and gone when the server stops
     "data" "DIR" false => data: Option<PathBuf> = None;
+    /// Namespaces beside `default`: each is a broker of its own, with its own data in
+    /// DIR/namespaces/NAME and its own limits; clients choose one by `?namespace=NAME`
+    "namespaces" "LIST" false => namespaces: NamespaceNames = NamespaceNames::default();
     /// What a confirm promises: always (it is on disk: it survives a power cut), interval (it is
     /// with the operating system, which is made to put it on disk every 100 ms) or never (the
     /// system puts it on disk when it likes)

@@ -175,6 +175,47 @@ impl Setting for Vec<String> {
     }
 }
 
+/// The namespace that everybody is in who names none.
+pub(crate) const NAMESPACE_DEFAULT: &str = "default";
+/// What a namespace's name may have.
+pub(crate) const NAMESPACE_RULE: &str = "a namespace's name has 1 to 64 lower-case letters, digits \
+                                         or any of . _ -, and begins with a letter or digit";
+const NAMESPACE_LENGTH_MAX: usize = 64;
+
+/// Whether this can be a namespace's name. It becomes a directory's, also where those do not tell
+/// `Orders` from `orders`.
+pub(crate) fn is_namespace(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= NAMESPACE_LENGTH_MAX
+        && name.starts_with(plain)
+        && name.chars().all(|c| plain(c) || "._-".contains(c))
+}
+
+/// Namespaces beside the default one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NamespaceNames(pub(crate) Vec<String>);
+
+impl Setting for NamespaceNames {
+    fn read(text: &str) -> Result<NamespaceNames, String> {
+        let mut names = Vec::<String>::read(text)?;
+        names.sort();
+        names.dedup();
+        names.retain(|name| name != NAMESPACE_DEFAULT);
+        match names.iter().find(|name| !is_namespace(name)) {
+            Some(name) => Err(format!("{name:?} is none: {NAMESPACE_RULE}")),
+            None => Ok(NamespaceNames(names)),
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.0.shown()
+    }
+
+    fn json(&self) -> Value {
+        self.0.json()
+    }
+}
+
 impl Setting for SyncPolicy {
     fn read(text: &str) -> Result<SyncPolicy, String> {
         [SyncPolicy::Always, SyncPolicy::Interval, SyncPolicy::Never]
@@ -218,6 +259,11 @@ mod tests {
         assert_eq!(Duration::read(&span.shown()), Ok(span));
         let list = vec!["https://a".to_owned(), "https://b".to_owned()];
         assert_eq!(Vec::<String>::read(&list.shown()), Ok(list));
+        let names = NamespaceNames(vec!["billing".to_owned(), "orders.eu-1".to_owned()]);
+        assert_eq!(NamespaceNames::read("orders.eu-1, billing,default"), Ok(names));
+        for text in ["Orders", "a/b", ".hidden", "..", "a b"] {
+            assert!(NamespaceNames::read(text).is_err(), "{text}");
+        }
         assert_eq!(SyncPolicy::read("interval"), Ok(SyncPolicy::Interval));
         assert!(SyncPolicy::read("sometimes").is_err());
     }

@@ -9,6 +9,7 @@ mod data;
 mod examine;
 mod frames;
 mod http;
+mod namespaces;
 mod permissions;
 mod process;
 mod start;

@@ -1,0 +1,251 @@
+//! Namespaces: brokers beside each other in one server, of which none knows the names in another.
+//!
+//! Each has a shard and a journal of its own, so that neither a name nor a fault of the one is seen
+//! in another, and a sync of one does not hold up the others. What is shared is what people come
+//! in by: the address, users, certificates.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::Uri;
+use fanlight_core::Config;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Error;
+use super::journal::{Ending, Journal, SnapshotDue};
+use super::metrics::Metrics;
+use super::recovery::{self, Restored};
+use super::shard::{Message, Shard};
+use super::storage::{FileStorage, Storage, StorageError, VolatileStorage};
+use crate::settings::{NAMESPACE_DEFAULT, Settings};
+
+/// Where the others than the default one are in a data directory.
+pub(crate) const DIRECTORY: &str = "namespaces";
+/// How a request says which it is for.
+const PARAMETER: &str = "namespace";
+/// Messages that wait for a shard.
+const INBOX_MESSAGES_MAX: usize = 1_024;
+/// Turns that wait for a journal; the shard waits when there are more.
+const TURNS_MAX: usize = 64;
+
+/// A broker that runs.
+#[derive(Clone)]
+pub(crate) struct Namespace {
+    /// What it is called.
+    pub(crate) name: Arc<str>,
+    /// What it is told.
+    pub(crate) shard: mpsc::Sender<Message>,
+}
+
+/// All that a server has.
+#[derive(Clone)]
+pub(crate) struct Namespaces(Arc<BTreeMap<Arc<str>, Namespace>>);
+
+impl Namespaces {
+    /// Recovers and starts every namespace that settings name.
+    pub(crate) fn start(
+        settings: &Settings,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Namespaces, Ends), Error> {
+        let dirs = directories(settings)?;
+        // All of them are recovered before any of them changes something.
+        let mut restored = Vec::new();
+        for (name, dir) in dirs {
+            let of = |error: String| match name == NAMESPACE_DEFAULT {
+                true => Error(error),
+                false => Error(format!("the namespace {name}: {error}")),
+            };
+            let opened = open(dir.as_deref(), settings);
+            let mut storage = opened.map_err(|error| of(error.to_string()))?;
+            let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let config = Config { seed: seed.as_nanos() as u64, limits: settings.limits.clone() };
+            let broker = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
+                .map_err(|error| of(error.to_string()))?;
+            restored.push((name, storage, broker));
+        }
+        let mut ends = Ends(JoinSet::new());
+        let all = restored.into_iter().map(|(name, storage, restored)| {
+            let name: Arc<str> = name.into();
+            let (shard, end) = begin(settings, storage, restored, metrics);
+            let ended = name.clone();
+            ends.0.spawn(async move { (ended, end.await) });
+            (name.clone(), Namespace { name, shard })
+        });
+        let all = all.collect();
+        Ok((Namespaces(Arc::new(all)), ends))
+    }
+
+    /// Each of them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Namespace> {
+        self.0.values()
+    }
+
+    /// The one that everybody is in who names none.
+    pub(crate) fn default(&self) -> &Namespace {
+        &self.0[NAMESPACE_DEFAULT]
+    }
+
+    /// The one that a request is for, by its parameter `namespace`; a sentence if there is none.
+    pub(crate) fn of(&self, uri: &Uri) -> Result<&Namespace, String> {
+        let Some(name) = named(uri) else { return Ok(self.default()) };
+        self.0.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.0.keys().map(|name| &**name).collect();
+            format!(
+                "there is no namespace {name:?}; this server has {}, and others when it is started \
+                 with --namespaces",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// Tells all of them the same.
+    pub(crate) async fn tell(&self, message: impl Fn() -> Message) {
+        for namespace in self.all() {
+            // Where the shard is gone, its end tells why.
+            let _ = namespace.shard.send(message()).await;
+        }
+    }
+}
+
+/// The namespace that a request names. Names need no escapes, so none is undone.
+fn named(uri: &Uri) -> Option<&str> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == PARAMETER).map(|(_, name)| name).next_back()
+}
+
+/// How namespaces ended: there is something to be told when one does.
+pub(crate) struct Ends(JoinSet<(Arc<str>, Outcome)>);
+
+type Outcome = Result<Result<Ending, StorageError>, oneshot::error::RecvError>;
+
+impl Ends {
+    /// Waits until one ends, which it does by itself only where it failed; says why.
+    pub(crate) async fn failed(&mut self) -> Error {
+        match self.0.join_next().await {
+            Some(Ok((_, outcome))) => because(outcome),
+            Some(Err(_)) | None => because(Ok(Ok(Ending::Abandoned))),
+        }
+    }
+
+    /// Waits until all have stopped as they were told to.
+    pub(crate) async fn stopped(&mut self) -> Result<(), Error> {
+        while let Some(ended) = self.0.join_next().await {
+            match ended {
+                Ok((_, Ok(Ok(Ending::Stopped)))) => {}
+                Ok((_, outcome)) => return Err(because(outcome)),
+                Err(_) => return Err(because(Ok(Ok(Ending::Abandoned)))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn because(outcome: Outcome) -> Error {
+    Error(match outcome {
+        Ok(Err(error)) => format!(
+            "the journal failed: {error}; the server stops, because it can promise nothing any \
+             more. Everything confirmed until now is kept: start it again when the disk is well"
+        ),
+        Ok(Ok(Ending::Stopped | Ending::Abandoned)) | Err(_) => {
+            "the broker stopped by a fault of its own, which is told above; \
+             everything confirmed until now is kept: please report it, and start it again"
+                .to_owned()
+        }
+    })
+}
+
+/// Every namespace, and where its data is. One that is on disk and not named is not served, which
+/// is told.
+fn directories(settings: &Settings) -> Result<Vec<(String, Option<PathBuf>)>, Error> {
+    let mut all = vec![(NAMESPACE_DEFAULT.to_owned(), settings.data.clone())];
+    let beside = settings.data.as_deref().map(|dir| dir.join(DIRECTORY));
+    for name in &settings.namespaces.0 {
+        all.push((name.clone(), beside.as_deref().map(|dir| dir.join(name))));
+    }
+    let Some(Ok(there)) = beside.map(std::fs::read_dir) else { return Ok(all) };
+    for entry in there.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && !settings.namespaces.0.contains(&name) {
+            tracing::warn!(
+                "the namespace {name} has data and is not served: --namespaces names it"
+            );
+        }
+    }
+    Ok(all)
+}
+
+fn open(dir: Option<&Path>, settings: &Settings) -> Result<Box<dyn Storage>, StorageError> {
+    Ok(match dir {
+        Some(dir) => Box::new(FileStorage::open(dir, settings.segment_bytes.0)?),
+        None => Box::new(VolatileStorage),
+    })
+}
+
+/// Starts the two threads; the second result comes when they have ended.
+fn begin(
+    settings: &Settings,
+    storage: Box<dyn Storage>,
+    restored: Restored,
+    metrics: &Arc<Metrics>,
+) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
+    let Restored { broker, memory, clock, journal: recovered } = restored;
+    let keeps = storage.keeps();
+    let due = SnapshotDue::default();
+    let (turns, jobs) = sync_channel(TURNS_MAX);
+    let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
+    let (done, outcome) = oneshot::channel();
+    let shard = Shard::new(
+        (broker, memory),
+        clock,
+        &settings.limits,
+        keeps,
+        turns,
+        due.clone(),
+        metrics.clone(),
+    );
+    let journal = Journal::new(
+        storage,
+        settings.sync,
+        recovered,
+        settings.snapshot_bytes.0,
+        due,
+        metrics.clone(),
+    );
+    spawn("shard", move || {
+        // If the journal is gone, its own thread tells why.
+        let _ = shard.run(messages);
+    });
+    spawn("journal", move || {
+        // Nobody listens any more when the server was stopped at once.
+        let _ = done.send(journal.run(&jobs));
+    });
+    (inbox, outcome)
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .expect("a server that has just started can start its threads");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_its_namespace_among_its_parameters() {
+        for (uri, name) in [
+            ("/ws", None),
+            ("/ws?other=1", None),
+            ("/ws?namespace=orders", Some("orders")),
+            ("/v1/queues?max=1&namespace=a.b-c", Some("a.b-c")),
+        ] {
+            assert_eq!(named(&uri.parse().expect("a URI")), name, "{uri}");
+        }
+    }
+}
