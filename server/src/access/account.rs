@@ -10,6 +10,7 @@ use regex::Regex;
 use super::permission::Need;
 use super::secret::token_hash;
 use super::store::{EVERY_NAMESPACE, KeptToken, Permissions, Quota, Store, Tag, User, pattern_of};
+use crate::settings::NAMESPACE_DEFAULT;
 
 /// Audit lines of one user that are written in a second; the others are counted.
 const AUDIT_LINES_PER_SECOND: f64 = 10.0;
