@@ -1,12 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { button, command, open, says, serve } from './harness.mjs';
+import { button, command, open, says, serve, users } from './harness.mjs';
 
 async function attach(page, url) {
   await button(page, 'This page').click();
   await page.getByLabel('Address of the server').fill(url);
   await page.getByRole('button', { name: 'Attach', exact: true }).click();
 }
+
+test('a server that has users is attached to with a token, and not without', async (t) => {
+  const { file, token } = await users(t);
+  const server = await serve(t, ['--users', file]);
+  const { page } = await open(t, { mayComplain: /WebSocket connection/ });
+  await attach(page, server.ws);
+  await page.locator('.popover .wrong', { hasText: 'token' }).waitFor();
+  await page.getByLabel('Token').fill('fanlight_wrong');
+  await page.getByRole('button', { name: 'Attach', exact: true }).click();
+  await page.locator('.popover .wrong', { hasText: 'does not take this token' }).waitFor();
+  await page.getByLabel('Token').fill(token);
+  await page.getByRole('button', { name: 'Attach', exact: true }).click();
+  await page.getByText(`Attached to ${server.ws}`).waitFor();
+  command(server, ['topics', 'create', 'readings'], '', { FANLIGHT_TOKEN: token });
+  await says(page, /topic readings/);
+});
 
 test('what the command line publishes appears in the page that is attached', async (t) => {
   const server = await serve(t);

@@ -8,8 +8,9 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -62,9 +63,24 @@ export async function serve(t, args = []) {
   return { host, http: `http://${host}/`, ws: `ws://${host}/ws`, stop };
 }
 
+/** A file of users in which there is an admin, and a token of it. */
+export async function users(t) {
+  const dir = await mkdtemp(join(tmpdir(), 'fanlight-users-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const file = join(dir, 'users.toml');
+  const run = (...args) => {
+    const done = spawnSync(program(), ['users', ...args, '--users', file], { encoding: 'utf8' });
+    assert.equal(done.status, 0, `fanlight users ${args.join(' ')}: ${done.stderr}`);
+    return done.stdout.trim();
+  };
+  run('add', 'admin', '--admin', '--no-password');
+  return { file, token: run('token', 'admin') };
+}
+
 /** Runs a command of the `fanlight` program against a server, and gives what it printed. */
-export function command(server, args, input = '') {
-  const done = spawnSync(program(), [...args, '--server', server.ws], { input, encoding: 'utf8' });
+export function command(server, args, input = '', variables = {}) {
+  const env = { ...process.env, ...variables };
+  const done = spawnSync(program(), [...args, '--server', server.ws], { input, env, encoding: 'utf8' });
   assert.equal(done.status, 0, `fanlight ${args.join(' ')}: ${done.stderr}`);
   return done.stdout;
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use fanlight_core::codec::{encode_request, encode_session};
 use fanlight_core::{PROTOCOL, Request, Session, Time};
-use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::{Link, Told, Wire};
@@ -30,16 +30,18 @@ const TOO_MUCH: &str = "the server does more than this page can follow; it looks
 /// A way to a server.
 pub struct SocketLink {
     url: String,
+    token: Option<String>,
     opened: u64,
     sockets: BTreeMap<Wire, Socket>,
     inbox: Inbox,
 }
 
 impl SocketLink {
-    /// The way to `url`; nothing is opened yet.
-    pub fn new(url: &str) -> SocketLink {
+    /// The way to `url`; nothing is opened yet. A token says who it is.
+    pub fn new(url: &str, token: Option<&str>) -> SocketLink {
         SocketLink {
             url: url.to_owned(),
+            token: token.map(str::to_owned),
             opened: 0,
             sockets: BTreeMap::new(),
             inbox: Inbox::default(),
@@ -51,7 +53,7 @@ impl Link for SocketLink {
     fn open(&mut self, _now: Time, client: &str) -> Wire {
         self.opened += 1;
         let wire = Wire(self.opened);
-        match Socket::open(&self.url, client, wire, &self.inbox) {
+        match Socket::open((&self.url, self.token.as_deref()), client, wire, &self.inbox) {
             Ok(socket) => {
                 self.sockets.insert(wire, socket);
             }
@@ -93,6 +95,16 @@ impl Link for SocketLink {
     fn tick(&mut self, _now: Time) {}
 }
 
+/// What a page can say beside the address: subprotocols, one of which carries a token.
+fn protocols(token: Option<&str>) -> impl Iterator<Item = String> {
+    let bearer = token.map(|token| format!("fanlight.bearer.{token}"));
+    std::iter::once("fanlight".to_owned()).chain(bearer)
+}
+
+fn is_token(token: &str) -> bool {
+    token.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+}
+
 /// One WebSocket, with its callbacks, which are unhooked when it is dropped.
 struct Socket {
     socket: WebSocket,
@@ -104,8 +116,18 @@ struct Socket {
 }
 
 impl Socket {
-    fn open(url: &str, client: &str, wire: Wire, inbox: &Inbox) -> Result<Socket, String> {
-        let socket = WebSocket::new(url).map_err(|_| {
+    fn open(
+        (url, token): (&str, Option<&str>),
+        client: &str,
+        wire: Wire,
+        inbox: &Inbox,
+    ) -> Result<Socket, String> {
+        let protocols: js_sys::Array = protocols(token).map(JsValue::from).collect();
+        let socket = WebSocket::new_with_str_sequence(url, &protocols).map_err(|_| {
+            if token.is_some_and(|token| !is_token(token)) {
+                return "a token of fanlight has letters, digits, _ and -, and no spaces"
+                    .to_owned();
+            }
             format!(
                 "{url} is no address that this page may connect to; it would be like \
                  ws://127.0.0.1:7420/ws (a page from https needs wss)"
@@ -138,12 +160,17 @@ impl Socket {
             })
         };
         let on_close = {
-            let (inbox, url) = (inbox.clone(), url.to_owned());
+            let (inbox, url, has_token) = (inbox.clone(), url.to_owned(), token.is_some());
             Closure::<dyn FnMut(CloseEvent)>::new(move |event: CloseEvent| {
                 let why = match (event.code(), event.reason()) {
+                    // A browser does not tell the page why no connection came about.
+                    (1006, _) if has_token => format!(
+                        "no broker answers at {url}, or it does not take this token, or the \
+                         connection broke"
+                    ),
                     (1006, _) => format!(
-                        "no broker answers at {url}, or the connection broke: is `fanlight serve` \
-                         running there?"
+                        "no broker answers at {url}, or it wants a token, or the connection broke: \
+                         is `fanlight serve` running there?"
                     ),
                     (code, reason) if reason.is_empty() => {
                         format!("{url} closed the connection (code {code})")

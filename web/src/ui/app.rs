@@ -73,7 +73,7 @@ impl Component for App {
         world.play();
         let mut notice = None;
         if let Some(url) = address.attach {
-            notice = world.attach(&url).err().map(problem);
+            notice = world.attach(&url, None).err().map(problem);
         }
         let wish = ctx.link().callback(Msg::Wish);
         let pressed = wish.clone();
@@ -247,7 +247,7 @@ impl App {
             Wish::AttachForm(is_open) => self.is_attach_open = is_open,
             Wish::Dismiss => self.notice = None,
             Wish::Time(wish) => self.move_time(wish),
-            Wish::Attach(url) => self.change_broker(Some(&url)),
+            Wish::Attach { url, token } => self.change_broker(Some((&url, &token))),
             Wish::Detach => self.change_broker(None),
         }
     }
@@ -286,11 +286,14 @@ impl App {
         }
     }
 
-    /// Goes to the server at `url`, or back to the broker in the page.
-    fn change_broker(&mut self, url: Option<&str>) {
+    /// Goes to the server at an address, with a token or an empty one, or back to the broker in the page.
+    fn change_broker(&mut self, server: Option<(&str, &str)>) {
         let mut world = self.world.borrow_mut();
-        let outcome = match url {
-            Some(url) => world.attach(url.trim()),
+        let outcome = match server {
+            Some((url, token)) => {
+                let token = Some(token.trim()).filter(|token| !token.is_empty());
+                world.attach(url.trim(), token)
+            }
             None => {
                 world.detach(self.seed);
                 world.play();

@@ -145,18 +145,19 @@ fn AttachForm(props: &AttachProps) -> Html {
         | LinkState::Attached { url }
         | LinkState::Failed { url, .. } => url.clone(),
     });
-    let oninput = {
-        let url = url.clone();
+    let token = use_state(String::new);
+    let typed = |into: &UseStateHandle<String>| {
+        let into = into.clone();
         Callback::from(move |event: InputEvent| {
             let field: HtmlInputElement = event.target_unchecked_into();
-            url.set(field.value());
+            into.set(field.value());
         })
     };
     let onsubmit = {
-        let (url, wish) = (url.clone(), props.wish.clone());
+        let (url, token, wish) = (url.clone(), token.clone(), props.wish.clone());
         Callback::from(move |event: SubmitEvent| {
             event.prevent_default();
-            wish.emit(Wish::Attach((*url).clone()));
+            wish.emit(Wish::Attach { url: (*url).clone(), token: (*token).clone() });
         })
     };
     let close = props.wish.reform(|_: MouseEvent| Wish::AttachForm(false));
@@ -185,11 +186,20 @@ fn AttachForm(props: &AttachProps) -> Html {
                     <p class="wrong" role="alert">{ sentence }</p>
                 },
             } }
-            <form class="row" {onsubmit}>
-                <input class="input" aria-label="Address of the server's socket" spellcheck="false"
-                    autocomplete="off" placeholder="ws://127.0.0.1:7420/ws"
-                    value={(*url).clone()} {oninput} />
-                <button class="button primary" type="submit">{"Attach"}</button>
+            <form {onsubmit}>
+                <div class="row">
+                    <input class="input" aria-label="Address of the server's socket"
+                        spellcheck="false" autocomplete="off" placeholder="ws://127.0.0.1:7420/ws"
+                        value={(*url).clone()} oninput={typed(&url)} />
+                    <button class="button primary" type="submit">{"Attach"}</button>
+                </div>
+                <div class="row popover-token">
+                    <input class="input" type="password" aria-label="Token" spellcheck="false"
+                        autocomplete="off" placeholder="Token, if the server has users"
+                        title="fanlight users token NAME makes one. The page keeps it until it is \
+                               closed or reloaded."
+                        value={(*token).clone()} oninput={typed(&token)} />
+                </div>
             </form>
             <div class="row popover-foot">
                 if is_away {

@@ -17,8 +17,13 @@ pub(crate) enum Wish {
     Sheet(Sheet),
     /// To be elsewhere in time, or to go through it otherwise.
     Time(TimeWish),
-    /// To look at the server at this address.
-    Attach(String),
+    /// To look at a server.
+    Attach {
+        /// At this address.
+        url: String,
+        /// What says who it is; empty where nobody asks.
+        token: String,
+    },
     /// To come back to the broker in the page.
     Detach,
     /// The other theme.

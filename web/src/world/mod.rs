@@ -266,16 +266,20 @@ impl World {
     /// Leaves the broker in the page for the server at an address as people type it
     /// (`ws://127.0.0.1:7420`). What becomes of it is told by [`World::link_state`]. The
     /// server is left as it is until the user starts an actor: then it gets the order flow's
-    /// exchange, topic and queues, as far as they are not there.
-    pub fn attach(&mut self, typed: &str) -> Result<(), String> {
+    /// exchange, topic and queues, as far as they are not there. Where the server has users, a token
+    /// says which of them this is.
+    pub fn attach(&mut self, typed: &str, token: Option<&str>) -> Result<(), String> {
         let url = crate::link::address(typed)?;
         #[cfg(target_arch = "wasm32")]
         {
-            self.attach_through(Box::new(crate::link::SocketLink::new(&url)), &url);
+            self.attach_through(Box::new(crate::link::SocketLink::new(&url, token)), &url);
             Ok(())
         }
         #[cfg(not(target_arch = "wasm32"))]
-        Err(format!("{url} cannot be reached: WebSockets are a browser's, and this is none"))
+        {
+            let _ = token;
+            Err(format!("{url} cannot be reached: WebSockets are a browser's, and this is none"))
+        }
     }
 
     /// The same, through a link that there is already.
