@@ -54,6 +54,7 @@ mod fetch;
 mod inspect;
 mod keep;
 mod leased;
+mod measure;
 mod membership;
 mod messages;
 mod naming;

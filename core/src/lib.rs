@@ -62,7 +62,7 @@
 //! | what goes in and out | |
 //! |---|---|
 //! | `input` `request` `event` `refusal` `effect` `fact` | everything that crosses the boundary |
-//! | `activity` `view` | what happens, as sentences; what is, as pictures |
+//! | `activity` `view` `measure` | what happens, as sentences; what is, as pictures and as numbers |
 //! | `record` | records and batches, in the one encoding they keep everywhere |
 //! | [`codec`] | frames around all of these, for sockets, wasm, journal and traces |
 //!
@@ -102,6 +102,7 @@ mod journey;
 pub mod limits;
 mod log;
 mod map;
+mod measure;
 mod murmur2;
 #[doc(hidden)]
 pub mod planted;
@@ -139,6 +140,10 @@ pub use id::{
 };
 pub use input::Input;
 pub use limits::Limits;
+pub use measure::{
+    Counts, GroupMeasure, LagMeasure, Measures, PartMeasure, PartitionMeasure, QueueMeasure,
+    WorkMeasure,
+};
 pub use murmur2::partition_of;
 pub use policy::first::QueuePolicy as FirstQueuePolicy;
 pub use policy::{

@@ -126,6 +126,8 @@ pub(crate) struct Work {
     lanes: Lanes,
     /// How often any one of its messages was delivered in this life of the broker, at most.
     deliveries: u32,
+    /// How many deliveries there were in this life of the broker.
+    delivered: u64,
     history: BTreeMap<u64, Vec<Attempt>>,
 }
 
@@ -141,6 +143,7 @@ impl Default for Work {
             held: 0,
             lanes: Lanes::default(),
             deliveries: 0,
+            delivered: 0,
             history: BTreeMap::new(),
         }
     }
@@ -168,6 +171,11 @@ impl Work {
 
     pub(crate) fn delayed(&self) -> u64 {
         self.delayed
+    }
+
+    /// How many deliveries there were in this life of the broker.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// How many wait for an older one of their group.
@@ -422,6 +430,7 @@ impl Work {
         }
         self.levels[level].ready.take_first(count);
         self.leased += count;
+        self.delivered += count;
         self.deliveries = self.deliveries.max(delivery);
         Some(LeasedRun { start: Offset(start), count, delivery, attempt: failed + 1 })
     }

@@ -9,7 +9,6 @@
 mod assets;
 mod clock;
 mod connection;
-mod control;
 pub(crate) mod data;
 mod gate;
 mod guard;
@@ -42,7 +41,7 @@ use crate::settings::Settings;
 use connection::Reception;
 use gate::Gate;
 use http::{Health, Site};
-use metrics::Metrics;
+use metrics::Entrance;
 use namespaces::Namespaces;
 use origin::Doors;
 use shard::Message;
@@ -92,25 +91,26 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
 async fn serve(settings: Settings) -> Result<(), Error> {
     let listener = listen(&settings.listen).await?;
     let address = listener.local_addr().map_err(|error| Error(format!("no address: {error}")))?;
-    let metrics = Arc::new(Metrics::default());
-    let gate = Arc::new(Gate::new(&settings, metrics.clone()).map_err(Error)?);
+    let entrance = Arc::new(Entrance::default());
+    let gate = Arc::new(Gate::new(&settings, entrance.clone()).map_err(Error)?);
     guarded(&settings, &gate, address)?;
     let tls = Tls::new(&settings).map_err(Error)?.map(Arc::new);
     let health = Arc::new(Health::default());
-    let (namespaces, mut ends) = Namespaces::start(&settings, &metrics)?;
+    let (namespaces, mut ends) = Namespaces::start(&settings)?;
     let (alive, mut goodbyes) = mpsc::channel(1);
     let site = Site {
-        reception: Reception::new(&settings, metrics.clone()),
+        reception: Reception::new(&settings, entrance.clone()),
         gate: gate.clone(),
         doors: Arc::new(Doors::new(&settings, address.ip())),
         namespaces: namespaces.clone(),
-        metrics: metrics.clone(),
+        samples_max: settings.samples_max as usize,
+        entrance: entrance.clone(),
         health: health.clone(),
         message_bytes_max: settings.message_bytes_max(),
         alive,
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let sockets = Sockets::new(site.router(), tls.clone(), &settings, metrics);
+    let sockets = Sockets::new(site.router(), tls.clone(), &settings, entrance);
     let server = tokio::spawn(sockets.take(listener, stopped));
     // Before anybody knows that the server is there to be stopped.
     let mut signals = Signals::listen()?;

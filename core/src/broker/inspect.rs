@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::exchange::{Binding, Exchange};
 use crate::group::{Group, Member, Partition};
 use crate::id::{
-    ConnId, ConsumerId, Generation, Offset, Place, ProducerId, QueueId, RedriveId, Tag, TopicId,
+    ConnId, ConsumerId, Generation, Place, ProducerId, QueueId, RedriveId, Tag, TopicId,
 };
 use crate::limits::{GROUPS_PER_PAGE_MAX, OVERVIEW_ROWS_MAX};
 use crate::log::Log;
@@ -169,8 +169,6 @@ impl Broker {
 
     /// A queue without its consumers.
     fn queue_view(&self, queue: &Queue) -> QueueView {
-        let log = queue.log(&self.topics);
-        let oldest = queue.work.offsets(Offset(0)).next();
         QueueView {
             id: queue.id,
             name: queue.name.clone(),
@@ -187,7 +185,7 @@ impl Broker {
             acked: queue.acked,
             dead_lettered: queue.dead_lettered,
             dropped: queue.dropped,
-            oldest_at: oldest.and_then(|o| log.find(o)).map(|(segment, _)| segment.at),
+            oldest_at: self.oldest_at(queue),
             consumers: Vec::new(),
         }
     }
@@ -205,8 +203,8 @@ impl Broker {
         }
     }
 
-    pub(super) fn group_view(&self, group: &Group) -> GroupView {
-        // Every partition of each topic that the group has to do with: what it has not begun lags too.
+    /// Every partition of each topic that a group has to do with: what it has not begun lags too.
+    pub(super) fn partitions_of(&self, group: &Group) -> Vec<Partition> {
         let pending = self.pending_of(group.id);
         let named = group.committed.keys().chain(group.owned.keys()).copied();
         let topics: Set<TopicId> = named.chain(pending.iter()).map(|(topic, _)| topic).collect();
@@ -214,23 +212,27 @@ impl Broker {
             let count = self.topics[&topic].partitions.len() as u32;
             (0..count).map(move |partition| (topic, partition))
         });
+        partitions.collect()
+    }
+
+    pub(super) fn group_view(&self, group: &Group) -> GroupView {
+        let pending = self.pending_of(group.id);
+        let partitions = self.partitions_of(group).into_iter();
         let partition = |partition: Partition| {
             let topic = &self.topics[&partition.0];
             let log = &topic.partitions[partition.1 as usize];
             let commit = group.committed.get(&partition);
             let committed = commit.map(|commit| commit.offset);
             let owned = group.owned.get(&partition);
-            let from = committed.unwrap_or(log.start()).max(log.start());
-            // Of what compaction took away at the end nobody is behind.
-            let next = log.next_batch(from);
+            let (lag, oldest_at) = self.lag(group, partition);
             GroupPartitionView {
                 topic: topic.name.clone(),
                 partition: partition.1,
                 committed,
                 position: owned.map(|owned| owned.position),
                 end: log.end(),
-                lag: next.map_or(0, |_| log.end().0.saturating_sub(from.0)),
-                oldest_at: next.map(|(at, _)| at),
+                lag,
+                oldest_at,
                 committed_at: commit.map(|commit| commit.at),
                 metadata: commit.map_or_else(String::new, |commit| commit.metadata.clone()),
                 is_pending: pending.contains(partition),

@@ -13,10 +13,9 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::control;
 use super::gate::Guest;
 use super::mailbox::{Closing, Mailbox, Outgoing};
-use super::metrics::Metrics;
+use super::metrics::Entrance;
 use super::shard::Message;
 use crate::access::Account;
 use crate::settings::Settings;
@@ -34,7 +33,7 @@ pub(crate) struct Reception {
     inflight_bytes_max: u32,
     pace: Pace,
     outgoing_bytes_max: usize,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Entrance>,
 }
 
 /// How long things may take.
@@ -61,7 +60,7 @@ enum Ended {
 
 impl Reception {
     /// One with places for as many connections as settings say.
-    pub(crate) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Reception {
+    pub(crate) fn new(settings: &Settings, metrics: Arc<Entrance>) -> Reception {
         let inflight_bytes_max = u32::try_from(settings.incoming_bytes_max.0)
             .expect("settings say that it is less than 4 GiB");
         Reception {
@@ -176,9 +175,13 @@ impl Reception {
                 Err(_) => return Ended::Silent,
                 Ok(None) => return Ended::Gone,
                 Ok(Some(Ok(WsMessage::Binary(bytes)))) => self.frames(conn, bytes).await,
-                Ok(Some(Ok(WsMessage::Text(text)))) => {
-                    Some(Message::Control(control::read(conn, &text, account)))
-                }
+                Ok(Some(Ok(WsMessage::Text(_)))) => Some(Message::Refuse {
+                    conn,
+                    refusal: Code::BadFrame.because(
+                        "a text message came; frames are binary, and come in binary messages",
+                    ),
+                    closing: None,
+                }),
                 Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => None,
                 Ok(Some(Ok(WsMessage::Close(_)))) => return Ended::Gone,
                 Ok(Some(Err(error))) => {
@@ -235,7 +238,7 @@ async fn write(
     mut sink: SplitSink<WebSocket, WsMessage>,
     mailbox: Arc<Mailbox>,
     ping_every: Duration,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Entrance>,
 ) {
     let mut ping = tokio::time::interval_at((Instant::now() + ping_every).into(), ping_every);
     loop {
@@ -252,15 +255,6 @@ async fn write(
             Outgoing::Frames(frames) => {
                 let bytes = frames.len();
                 let sent = sink.send(WsMessage::Binary(frames)).await;
-                mailbox.wrote(bytes);
-                if sent.is_err() {
-                    return;
-                }
-                metrics.sent_bytes.add(bytes as u64);
-            }
-            Outgoing::Text(text) => {
-                let bytes = text.len();
-                let sent = sink.send(WsMessage::Text(text.into())).await;
                 mailbox.wrote(bytes);
                 if sent.is_err() {
                     return;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
 use tokio::sync::Semaphore;
 
-use super::metrics::Metrics;
+use super::metrics::Entrance;
 use crate::access::{self, Account, Accounts, Credential, Store};
 use crate::settings::Settings;
 
@@ -97,12 +97,12 @@ pub(crate) struct Gate {
     waiting_max: u32,
     /// Bounds the lines about those who do not come in.
     stranger: Account,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Entrance>,
 }
 
 impl Gate {
     /// One that knows the users there are; a sentence if they cannot be read.
-    pub(crate) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Gate, String> {
+    pub(crate) fn new(settings: &Settings, metrics: Arc<Entrance>) -> Result<Gate, String> {
         let file = settings.users_file();
         let store = file.as_deref().map(Store::read).transpose()?.flatten();
         if let (None, Some(named)) = (&store, &settings.users) {

@@ -12,21 +12,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::assets::{self, Asset};
 use super::connection::Reception;
-use super::control;
 use super::gate::{Gate, Guest, PROTOCOL_NAME};
-use super::metrics::Metrics;
+use super::metrics::{self, Entrance};
 use super::namespaces::{Namespace, Namespaces};
 use super::origin::Doors;
-use super::shard::Message;
 use super::sockets::{Peer, Place};
 use crate::access::Account;
 
 /// How long a scrape waits for the shard.
-const OVERVIEW_WAIT: Duration = Duration::from_secs(5);
+const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 
 /// What a WebSocket reads at once. All of it is touched by the first read and kept for as long as the
 /// socket is open: with the library's 128 KiB ten thousand idle ones would take 1.3 GB.
@@ -71,8 +69,10 @@ pub(crate) struct Site {
     pub(crate) doors: Arc<Doors>,
     /// Know the state.
     pub(crate) namespaces: Namespaces,
-    /// Knows the numbers.
-    pub(crate) metrics: Arc<Metrics>,
+    /// How many samples of queues, topics and groups a page of metrics has.
+    pub(crate) samples_max: usize,
+    /// Knows what is counted at the doors.
+    pub(crate) entrance: Arc<Entrance>,
     /// Knows whether all is well.
     pub(crate) health: Arc<Health>,
     /// The largest WebSocket message that is taken.
@@ -110,8 +110,7 @@ impl Site {
         Router::new()
             .route("/ws", get(websocket))
             .route("/healthz", get(healthz))
-            .route("/metrics", get(metrics))
-            .merge(control::http::router())
+            .route("/metrics", get(scrape))
             .fallback(get(asset))
             .layer(middleware::from_fn_with_state(self.clone(), by_its_name))
             .with_state(self)
@@ -187,7 +186,7 @@ async fn healthz(State(site): State<Site>) -> Response {
     site.health.answer().into_response()
 }
 
-async fn metrics(
+async fn scrape(
     State(site): State<Site>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
@@ -202,15 +201,11 @@ async fn metrics(
         }
         Err(denied) => return denied.into_response(),
     }
-    let (reply, overview) = oneshot::channel();
-    let asked = async {
-        site.namespaces.default().shard.send(Message::Overview { reply }).await.ok()?;
-        overview.await.ok()
-    };
-    match tokio::time::timeout(OVERVIEW_WAIT, asked).await {
-        Ok(Some(overview)) => {
+    let asked = metrics::page(&site.entrance, &site.namespaces, site.samples_max);
+    match tokio::time::timeout(SCRAPE_WAIT, asked).await {
+        Ok(Some(page)) => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-            ([(CONTENT_TYPE, kind)], site.metrics.render(&overview)).into_response()
+            ([(CONTENT_TYPE, kind)], page).into_response()
         }
         Ok(None) | Err(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer\n").into_response()

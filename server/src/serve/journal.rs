@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fanlight_core::Time;
@@ -70,8 +70,6 @@ pub(crate) struct Parcel {
     pub(crate) mailbox: Arc<Mailbox>,
     /// Event frames; none to only close it.
     pub(crate) frames: Bytes,
-    /// A text after them.
-    pub(crate) text: Option<String>,
     /// Whether and how it is closed then.
     pub(crate) closing: Option<Closing>,
 }
@@ -125,10 +123,14 @@ pub(crate) struct Recovered {
     pub(crate) end: Position,
     /// Where the snapshot is.
     pub(crate) snapshot: Position,
+    /// When it was taken, if there is one.
+    pub(crate) snapshot_at: Option<Time>,
     /// How large it is.
     pub(crate) snapshot_bytes: u64,
     /// What it names outside of it.
     pub(crate) pins: Option<Pins>,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 impl Journal {
@@ -141,7 +143,11 @@ impl Journal {
         due: SnapshotDue,
         metrics: Arc<Metrics>,
     ) -> Journal {
-        metrics.journal_bytes.set(storage.bytes());
+        let Recovered { snapshot_at, snapshot_bytes, took, .. } = recovered;
+        metrics.snapshot_at.set(snapshot_at.map_or(0, |at| at.0 / 1_000_000));
+        metrics.snapshot_bytes.set(snapshot_bytes);
+        metrics.recovery_nanoseconds.set(took.as_nanos() as u64);
+        measure(storage.as_ref(), &metrics);
         Journal {
             stored_bytes: 0,
             shelf: storage.shelf(),
@@ -262,7 +268,7 @@ impl Journal {
             self.end = self.storage.append(before, entries)?;
             self.metrics.journal_written_bytes.add(self.end.0 - before.0);
             self.metrics.journal_entries.add(entries.len() as u64);
-            self.metrics.journal_bytes.set(self.storage.bytes());
+            measure(self.storage.as_ref(), &self.metrics);
             entries.clear();
             match self.policy {
                 SyncPolicy::Always => self.sync()?,
@@ -273,12 +279,9 @@ impl Journal {
                 SyncPolicy::Interval | SyncPolicy::Never => {}
             }
         }
-        for Parcel { mailbox, frames, text, closing } in parcels.drain(..) {
+        for Parcel { mailbox, frames, closing } in parcels.drain(..) {
             if !frames.is_empty() {
                 mailbox.deliver(frames);
-            }
-            if let Some(text) = text {
-                mailbox.deliver_text(text);
             }
             if let Some(closing) = closing {
                 mailbox.close(closing);
@@ -315,8 +318,9 @@ impl Journal {
         let snapshots = &mut self.snapshots;
         let since = self.end.0 - snapshots.last.0;
         let long = since > snapshots.bytes_min.max(2 * snapshots.last_bytes);
-        let pinned = self.shelf.as_ref().map_or(0, |shelf| shelf.held().pinned);
-        let wasteful = self.storage.bytes_closed() + pinned > self.stored_bytes + WASTE_BYTES;
+        let held = self.shelf.as_ref().map(|shelf| shelf.held()).unwrap_or_default();
+        self.metrics.bodies_bytes.set(held.on_disk);
+        let wasteful = self.storage.bytes_closed() + held.pinned > self.stored_bytes + WASTE_BYTES;
         if !snapshots.asked && (long || wasteful) {
             snapshots.asked = true;
             snapshots.due.notify_one();
@@ -363,12 +367,15 @@ impl Journal {
         match storing.join() {
             Ok(Ok(Stored { position, pins })) => {
                 self.metrics.snapshots.add(1);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.metrics.snapshot_at.set(now.as_millis() as u64);
+                self.metrics.snapshot_bytes.set(snapshots.last_bytes);
                 let before = std::mem::replace(&mut snapshots.pins, pins);
                 if let Some(before) = before {
                     before.release();
                 }
                 self.storage.trim(position)?;
-                self.metrics.journal_bytes.set(self.storage.bytes());
+                measure(self.storage.as_ref(), &self.metrics);
             }
             Ok(Err(error)) => {
                 // The journal holds everything still: nothing is lost but disk space.
@@ -378,6 +385,11 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+fn measure(storage: &dyn Storage, metrics: &Metrics) {
+    metrics.journal_bytes.set(storage.bytes());
+    metrics.journal_segments.set(storage.segments());
 }
 
 #[cfg(test)]

@@ -46,13 +46,19 @@ impl Memory {
         Memory { shelf, bytes_max, shared: 0 }
     }
 
+    /// Bytes of batches that are in memory, about.
+    pub(crate) fn held(&self, broker: &Broker) -> u64 {
+        let live = self.shelf.as_ref().map_or(0, |shelf| shelf.live());
+        broker.stored_bytes().saturating_sub(live + self.shared)
+    }
+
     /// Puts batches away if the broker holds too many.
     pub(crate) fn balance(&mut self, broker: &mut Broker) -> Result<(), StorageError> {
         let Some(shelf) = &self.shelf else { return Ok(()) };
         if let Some(error) = shelf.take_failure() {
             return Err(error);
         }
-        if broker.stored_bytes().saturating_sub(shelf.live() + self.shared) <= self.bytes_max {
+        if self.held(broker) <= self.bytes_max {
             return Ok(());
         }
         let mut failed = None;

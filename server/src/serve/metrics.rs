@@ -1,10 +1,22 @@
 //! What the server counts, and how Prometheus reads it.
+//!
+//! What comes in by the doors is counted once for the server ([`Entrance`]), what shards and
+//! journals do for each namespace ([`Metrics`]). What there is (queues, groups, topics) is not
+//! counted: a scrape asks the shard for it, a bounded piece at a time ([`State`]).
 
-use std::fmt::{self, Write};
+mod page;
+mod process;
+mod render;
+mod state;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use fanlight_core::{Code, Overview};
+use fanlight_core::Code;
+
+use super::namespaces::Namespaces;
+use render::{Row, render};
+use state::State;
 
 /// Upper bounds of the histogram of syncs, in seconds.
 const SYNC_SECONDS: [f64; 11] =
@@ -36,27 +48,74 @@ impl Number {
     }
 }
 
-/// Everything that is counted.
-#[derive(Debug, Default)]
-pub(crate) struct Metrics {
+/// The page of a server, with at most about so many samples of what there is in its namespaces; None
+/// if one of them is gone.
+pub(crate) async fn page(
+    entrance: &Entrance,
+    namespaces: &Namespaces,
+    samples_max: usize,
+) -> Option<String> {
+    let mut states = Vec::new();
+    for namespace in namespaces.all() {
+        let samples_max = samples_max / namespaces.all().count();
+        states.push((namespace, State::ask(&namespace.shard, samples_max).await?));
+    }
+    let rows = states.iter().map(|(namespace, state)| Row {
+        namespace: &namespace.name,
+        metrics: &namespace.metrics,
+        state,
+    });
+    Some(render(entrance, &rows.collect::<Vec<_>>()))
+}
+
+/// What is counted at the doors, for all namespaces together.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    started_at: SystemTime,
     pub(crate) connections: Number,
     pub(crate) connections_accepted: Number,
     pub(crate) sockets_refused: Number,
     pub(crate) logins_failed: Number,
+    pub(crate) sent_bytes: Number,
+}
+
+impl Default for Entrance {
+    fn default() -> Entrance {
+        Entrance {
+            started_at: SystemTime::now(),
+            connections: Number::default(),
+            connections_accepted: Number::default(),
+            sockets_refused: Number::default(),
+            logins_failed: Number::default(),
+            sent_bytes: Number::default(),
+        }
+    }
+}
+
+/// What a namespace's shard and journal count.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
     pub(crate) frames_received: Number,
     pub(crate) frames_refused: Number,
     pub(crate) received_bytes: Number,
-    pub(crate) sent_bytes: Number,
     pub(crate) messages_published: Number,
     pub(crate) messages_stored: Number,
     pub(crate) messages_delivered: Number,
     pub(crate) messages_settled: Number,
     pub(crate) messages_dead_lettered: Number,
     pub(crate) activities_dropped: Number,
+    /// Bytes of batches that are held in memory.
+    pub(crate) batches_memory_bytes: Number,
     pub(crate) journal_bytes: Number,
+    pub(crate) journal_segments: Number,
     pub(crate) journal_written_bytes: Number,
     pub(crate) journal_entries: Number,
+    pub(crate) bodies_bytes: Number,
     pub(crate) snapshots: Number,
+    /// When the newest snapshot was taken, in milliseconds since 1970; zero: there is none.
+    pub(crate) snapshot_at: Number,
+    pub(crate) snapshot_bytes: Number,
+    pub(crate) recovery_nanoseconds: Number,
     refusals: Refusals,
     syncs: Syncs,
 }
@@ -101,226 +160,5 @@ impl Metrics {
     #[cfg(test)]
     pub(crate) fn syncs(&self) -> u64 {
         self.syncs.count.read()
-    }
-
-    /// Prometheus' text format, version 0.0.4.
-    pub(crate) fn render(&self, overview: &Overview) -> String {
-        let mut page = Page(String::with_capacity(8 << 10));
-        self.traffic(&mut page);
-        self.journal(&mut page);
-        state(overview, &mut page);
-        page.0
-    }
-
-    fn traffic(&self, page: &mut Page) {
-        page.one("connections", "gauge", "Open connections.", self.connections.read());
-        for (name, help, number) in [
-            ("connections_accepted_total", "Connections accepted.", &self.connections_accepted),
-            (
-                "sockets_refused_total",
-                "Sockets closed because as many as may be were open.",
-                &self.sockets_refused,
-            ),
-            (
-                "logins_failed_total",
-                "Requests whose user, password or token was missing or not valid.",
-                &self.logins_failed,
-            ),
-            ("frames_received_total", "Frames received from clients.", &self.frames_received),
-            (
-                "frames_refused_total",
-                "Frames that did not decode or that clients may not send.",
-                &self.frames_refused,
-            ),
-            ("received_bytes_total", "Bytes of frames received.", &self.received_bytes),
-            ("sent_bytes_total", "Bytes of frames sent.", &self.sent_bytes),
-            (
-                "messages_published_total",
-                "Messages published, each counted once.",
-                &self.messages_published,
-            ),
-            (
-                "messages_stored_total",
-                "Messages published, counted in each log that they came to.",
-                &self.messages_stored,
-            ),
-            (
-                "messages_delivered_total",
-                "Messages delivered, polled or read, every attempt counted.",
-                &self.messages_delivered,
-            ),
-            (
-                "messages_settled_total",
-                "Messages of queues acknowledged, dropped or purged.",
-                &self.messages_settled,
-            ),
-            (
-                "messages_dead_lettered_total",
-                "Messages moved to a dead-letter queue.",
-                &self.messages_dead_lettered,
-            ),
-            (
-                "activities_dropped_total",
-                "Activities not shown to watchers that read too slowly.",
-                &self.activities_dropped,
-            ),
-        ] {
-            page.one(name, "counter", help, number.read());
-        }
-        page.head("refusals_total", "counter", "Requests refused, by the code of the refusal.");
-        for (code, number) in Code::ALL.iter().zip(&self.refusals.0) {
-            let labels = [("code", format!("{}", code.number())), ("name", format!("{code:?}"))];
-            page.sample("refusals_total", &labels, number.read());
-        }
-    }
-
-    fn journal(&self, page: &mut Page) {
-        page.one(
-            "journal_bytes",
-            "gauge",
-            "Bytes that the journal takes.",
-            self.journal_bytes.read(),
-        );
-        for (name, help, number) in [
-            ("journal_written_bytes_total", "Bytes of facts written.", &self.journal_written_bytes),
-            ("journal_entries_total", "Entries written to the journal.", &self.journal_entries),
-            ("snapshots_total", "Snapshots stored.", &self.snapshots),
-        ] {
-            page.one(name, "counter", help, number.read());
-        }
-        page.one(
-            "journal_syncs_total",
-            "counter",
-            "Syncs of the journal.",
-            self.syncs.count.read(),
-        );
-        let name = "journal_sync_seconds";
-        page.head(name, "histogram", "How long a sync of the journal took.");
-        for (bound, bucket) in SYNC_SECONDS.iter().zip(&self.syncs.buckets) {
-            let labels = [("le", bound.to_string())];
-            page.sample("journal_sync_seconds_bucket", &labels, bucket.read());
-        }
-        let count = self.syncs.count.read();
-        page.sample("journal_sync_seconds_bucket", &[("le", "+Inf".to_owned())], count);
-        let seconds = Duration::from_nanos(self.syncs.nanoseconds.read()).as_secs_f64();
-        page.sample("journal_sync_seconds_sum", &[], seconds);
-        page.sample("journal_sync_seconds_count", &[], count);
-    }
-}
-
-/// What a broker holds right now.
-fn state(overview: &Overview, page: &mut Page) {
-    page.one("stored_bytes", "gauge", "Bytes of all records held.", overview.stored_bytes);
-    page.head("queue_messages", "gauge", "Unsettled messages of a queue, by what they wait for.");
-    for queue in &overview.queues {
-        for (state, count) in
-            [("ready", queue.ready), ("leased", queue.leased), ("delayed", queue.delayed)]
-        {
-            let labels = [("queue", queue.name.clone()), ("state", state.to_owned())];
-            page.sample("queue_messages", &labels, count);
-        }
-    }
-    page.head("queue_bytes", "gauge", "Bytes of a queue's records.");
-    for queue in &overview.queues {
-        page.sample("queue_bytes", &[("queue", queue.name.clone())], queue.bytes);
-    }
-    page.head("queue_consumers", "gauge", "Consumers of a queue.");
-    for queue in &overview.queues {
-        let count = queue.consumers.len();
-        page.sample("queue_consumers", &[("queue", queue.name.clone())], count);
-    }
-    page.head("partition_end_offset", "gauge", "The offset after a partition's newest record.");
-    for topic in &overview.topics {
-        for (index, partition) in topic.partitions.iter().enumerate() {
-            let labels = [("topic", topic.name.clone()), ("partition", index.to_string())];
-            page.sample("partition_end_offset", &labels, partition.end);
-        }
-    }
-    page.head("group_lag_messages", "gauge", "Records that a group has not committed.");
-    for group in &overview.groups {
-        for at in &group.partitions {
-            let labels = [
-                ("group", group.name.clone()),
-                ("topic", at.topic.clone()),
-                ("partition", at.partition.to_string()),
-            ];
-            page.sample("group_lag_messages", &labels, at.lag);
-        }
-    }
-    page.head("group_members", "gauge", "Members of a consumer group.");
-    for group in &overview.groups {
-        page.sample("group_members", &[("group", group.name.clone())], group.members.len());
-    }
-}
-
-struct Page(String);
-
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP fanlight_{name} {help}\n# TYPE fanlight_{name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, String)], value: impl fmt::Display) {
-        let _ = write!(self.0, "fanlight_{name}");
-        for (index, (label, text)) in labels.iter().enumerate() {
-            let open = if index == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{open}{label}=\"");
-            for c in text.chars() {
-                match c {
-                    '\\' => self.0.push_str("\\\\"),
-                    '"' => self.0.push_str("\\\""),
-                    '\n' => self.0.push_str("\\n"),
-                    c => self.0.push(c),
-                }
-            }
-            self.0.push('"');
-        }
-        let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{close} {value}");
-    }
-
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl fmt::Display) {
-        self.head(name, kind, help);
-        self.sample(name, &[], value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sync_falls_into_every_bucket_that_holds_it() {
-        let metrics = Metrics::default();
-        metrics.synced(Duration::from_millis(3));
-        metrics.synced(Duration::from_secs(2));
-        let page = metrics.render(&Overview::default());
-        for line in [
-            "fanlight_journal_sync_seconds_bucket{le=\"0.0025\"} 0",
-            "fanlight_journal_sync_seconds_bucket{le=\"0.005\"} 1",
-            "fanlight_journal_sync_seconds_bucket{le=\"1\"} 1",
-            "fanlight_journal_sync_seconds_bucket{le=\"+Inf\"} 2",
-            "fanlight_journal_sync_seconds_sum 2.003",
-            "fanlight_journal_syncs_total 2",
-        ] {
-            assert!(page.lines().any(|l| l == line), "{line} is missing in\n{page}");
-        }
-    }
-
-    #[test]
-    fn refusals_are_counted_by_code() {
-        let metrics = Metrics::default();
-        metrics.refused(Code::QueueFull);
-        metrics.refused(Code::QueueFull);
-        let page = metrics.render(&Overview::default());
-        let line = "fanlight_refusals_total{code=\"401\",name=\"QueueFull\"} 2";
-        assert!(page.lines().any(|l| l == line), "{page}");
-    }
-
-    #[test]
-    fn names_are_escaped_in_labels() {
-        let mut page = Page(String::new());
-        page.sample("x", &[("queue", "a\"b\\c\nd".to_owned())], 1);
-        assert_eq!(page.0, "fanlight_x{queue=\"a\\\"b\\\\c\\nd\"} 1\n");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::Uri;
 use fanlight_core::Config;
@@ -15,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Error;
-use super::clock::Timing;
 use super::journal::{Ending, Journal, SnapshotDue};
 use super::metrics::Metrics;
 use super::recovery::{self, Restored};
@@ -39,6 +39,8 @@ pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     /// What it is told.
     pub(crate) shard: mpsc::Sender<Message>,
+    /// What its shard and its journal count.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// All that a server has.
@@ -47,12 +49,8 @@ pub(crate) struct Namespaces(Arc<BTreeMap<Arc<str>, Namespace>>);
 
 impl Namespaces {
     /// Recovers and starts every namespace that settings name.
-    pub(crate) fn start(
-        settings: &Settings,
-        metrics: &Arc<Metrics>,
-    ) -> Result<(Namespaces, Ends), Error> {
+    pub(crate) fn start(settings: &Settings) -> Result<(Namespaces, Ends), Error> {
         let dirs = directories(settings)?;
-        let timing = Timing::new(settings.clock);
         // All of them are recovered before any of them changes something.
         let mut restored = Vec::new();
         for (name, dir) in dirs {
@@ -62,20 +60,20 @@ impl Namespaces {
             };
             let opened = open(dir.as_deref(), settings);
             let mut storage = opened.map_err(|error| of(error.to_string()))?;
-            let config = Config { seed: timing.seed(), limits: settings.limits.clone() };
-            let memory = settings.memory_bytes.0;
-            let clock = |last| timing.clock(last);
-            let broker = recovery::restore(storage.as_mut(), config, memory, &clock)
+            let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let config = Config { seed: seed.as_nanos() as u64, limits: settings.limits.clone() };
+            let broker = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
                 .map_err(|error| of(error.to_string()))?;
             restored.push((name, storage, broker));
         }
         let mut ends = Ends(JoinSet::new());
         let all = restored.into_iter().map(|(name, storage, restored)| {
             let name: Arc<str> = name.into();
-            let (shard, end) = begin(settings, storage, restored, metrics);
+            let metrics = Arc::new(Metrics::default());
+            let (shard, end) = begin(settings, storage, restored, &metrics);
             let ended = name.clone();
             ends.0.spawn(async move { (ended, end.await) });
-            (name.clone(), Namespace { name, shard })
+            (name.clone(), Namespace { name, shard, metrics })
         });
         let all = all.collect();
         Ok((Namespaces(Arc::new(all)), ends))

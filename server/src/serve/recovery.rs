@@ -58,20 +58,21 @@ impl std::fmt::Display for RecoveryError {
     }
 }
 
-/// Reads the snapshot and everything after it. `clock` gives one that goes on from the last time.
+/// Reads the snapshot and everything after it.
 pub(crate) fn restore(
     storage: &mut dyn Storage,
     config: Config,
     memory_bytes_max: u64,
-    clock: &dyn Fn(Time) -> Clock,
 ) -> Result<Restored, RecoveryError> {
+    let begun = Instant::now();
     let snapshot = storage.load_snapshot()?;
     let (from, mut time) =
         snapshot.as_ref().map_or((Position(0), Time::ZERO), |s| (s.position, s.time));
+    let snapshot_at = snapshot.as_ref().map(|s| s.time);
     let snapshot_bytes = snapshot.as_ref().map_or(0, |s| s.state.len() as u64);
     let shelf = storage.shelf();
     let mut memory = Memory::new(shelf.clone(), memory_bytes_max);
-    let now = clock(time).now();
+    let now = Clock::new(time).now();
     let mut broker = match snapshot {
         None => Broker::new(config, now),
         Some(snapshot) => Broker::load_with(config, now, &snapshot.state, &memory)
@@ -94,8 +95,9 @@ pub(crate) fn restore(
     if let Some((position, what)) = foreign {
         return Err(RecoveryError::Foreign { position, what });
     }
-    let journal = Recovered { end, snapshot: from, snapshot_bytes, pins };
-    Ok(Restored { broker, memory, clock: clock(time), journal })
+    let took = begun.elapsed();
+    let journal = Recovered { end, snapshot: from, snapshot_at, snapshot_bytes, pins, took };
+    Ok(Restored { broker, memory, clock: Clock::new(time), journal })
 }
 
 /// Makes an entry's facts true again.

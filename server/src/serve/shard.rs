@@ -3,19 +3,16 @@
 //! It takes what has come from all connections, reads the clock once, applies each request, and
 //! hands what was decided to the journal as one turn.
 
-mod control;
-
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanlight_core::codec::{self, DecodeError, FRAME_SLACK_BYTES, Frame};
-use fanlight_core::{Broker, Code, ConnId, Input, Limits, Op, Overview, Records, Refusal, Time};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use fanlight_core::{Broker, Code, ConnId, Input, Limits, Op, Records, Refusal, Time};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::clock::Clock;
-use super::control::Asked;
 use super::gate::Guest;
 use super::guard::Guard;
 use super::journal::{Job, SnapshotDue};
@@ -33,6 +30,9 @@ const TURN_BYTES: usize = 1 << 20;
 /// A batch smaller than this is copied out of the message that brought it. The message's memory is
 /// a slice of a buffer of the socket's, and a small batch would keep all of that alive.
 const SHARED_BYTES_MIN: usize = 32 << 10;
+
+/// What somebody does who looks at the broker, at its time.
+pub(crate) type Look = Box<dyn FnOnce(&Broker, Time) + Send>;
 
 /// What comes to the shard.
 pub(crate) enum Message {
@@ -70,13 +70,8 @@ pub(crate) enum Message {
         /// Which one.
         conn: ConnId,
     },
-    /// Somebody who controls the server asks for something.
-    Control(Asked),
-    /// Someone wants a picture of the state.
-    Overview {
-        /// Who.
-        reply: oneshot::Sender<Overview>,
-    },
+    /// Someone wants to look at the state; what that does should be little.
+    Look(Look),
     /// The server stops.
     Stop,
 }
@@ -113,16 +108,6 @@ enum Woken {
     Received(usize),
     Deadline,
     SnapshotDue,
-    ClockChanged,
-}
-
-/// Waits until a virtual clock is changed.
-async fn changed(clock: Option<&mut watch::Receiver<()>>) {
-    match clock.map(watch::Receiver::changed) {
-        // The shard has the clock, too: it does not go away.
-        Some(changed) => drop(changed.await),
-        None => std::future::pending().await,
-    }
 }
 
 /// Waits so long, or forever.
@@ -168,10 +153,6 @@ impl Shard {
             .build()
             .expect("a runtime without I/O needs nothing from the operating system");
         let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
-        let mut clock = match &self.clock {
-            Clock::Virtual(clock) => Some(clock.changes()),
-            Clock::Wall(_) => None,
-        };
         loop {
             let wait = self.until_deadline();
             let snapshot_due = self.snapshot_due.clone();
@@ -182,17 +163,12 @@ impl Shard {
                     received = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
                         Woken::Received(received)
                     }
-                    () = changed(clock.as_mut()) => Woken::ClockChanged,
                     () = until(wait) => Woken::Deadline,
                 }
             });
-            match &mut self.clock {
-                Clock::Wall(wall) => self.now = wall.now(),
-                Clock::Virtual(_) => self.catch_up()?,
-            }
+            self.now = self.clock.now();
             match woken {
                 Woken::Deadline => self.apply(Input::Tick),
-                Woken::ClockChanged => {}
                 Woken::SnapshotDue => self.snapshot()?,
                 Woken::Received(0) => return self.stop(),
                 Woken::Received(_) => {}
@@ -202,7 +178,7 @@ impl Shard {
                     // What was sent before this is still answered; nothing comes after it.
                     inbox.close();
                 } else {
-                    self.take(message)?;
+                    self.take(message);
                 }
                 if self.outbox.turn_bytes() >= TURN_BYTES {
                     self.end_turn()?;
@@ -215,10 +191,10 @@ impl Shard {
     /// How long until the broker wants a tick.
     fn until_deadline(&mut self) -> Option<Duration> {
         let (due, _) = self.broker.deadline()?;
-        self.clock.until(due)
+        Some(Duration::from_nanos(due.since(self.clock.now()).0))
     }
 
-    fn take(&mut self, message: Message) -> Result<(), JournalGone> {
+    fn take(&mut self, message: Message) {
         match message {
             Message::Arrived { conn, mailbox, guest } => {
                 let account = (!guest.account.is_everybody()).then(|| guest.account.clone());
@@ -243,14 +219,9 @@ impl Shard {
                     self.apply(Input::Closed(conn));
                 }
             }
-            Message::Control(asked) => self.control(asked)?,
-            Message::Overview { reply } => {
-                // Whoever asked may have stopped waiting.
-                let _ = reply.send(self.broker.overview());
-            }
+            Message::Look(look) => look(&self.broker, self.now),
             Message::Stop => unreachable!("the loop takes it"),
         }
-        Ok(())
     }
 
     /// Closes the connections of those who are not who they were, or may not what they might.
@@ -343,7 +314,9 @@ impl Shard {
         if let Some(turn) = self.outbox.end_turn(self.now, self.broker.stored_bytes()) {
             self.journal.send(Job::Turn(turn)).map_err(|_| JournalGone)?;
         }
-        self.memory.balance(&mut self.broker).or_else(|error| self.fail(error))
+        let balanced = self.memory.balance(&mut self.broker);
+        self.metrics.batches_memory_bytes.set(self.memory.held(&self.broker));
+        balanced.or_else(|error| self.fail(error))
     }
 
     /// Stops, and lets the journal say why.

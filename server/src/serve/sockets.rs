@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::metrics::Metrics;
+use super::metrics::Entrance;
 use super::tls::Tls;
 use crate::settings::Settings;
 
@@ -48,7 +48,7 @@ pub(crate) struct Sockets {
     /// Those that are just being told that there is no place.
     refused: Arc<Semaphore>,
     handshake_wait: Duration,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Entrance>,
 }
 
 impl Sockets {
@@ -57,7 +57,7 @@ impl Sockets {
         router: Router,
         tls: Option<Arc<Tls>>,
         settings: &Settings,
-        metrics: Arc<Metrics>,
+        metrics: Arc<Entrance>,
     ) -> Sockets {
         let max = (settings.connections_max as usize).min(Semaphore::MAX_PERMITS);
         let open = Arc::new(Semaphore::new(max));

@@ -110,6 +110,8 @@ pub(crate) trait Storage: Send {
     fn bytes(&self) -> u64;
     /// Of these, what a snapshot taken now would give back.
     fn bytes_closed(&self) -> u64;
+    /// Files of the journal.
+    fn segments(&self) -> u64;
     /// Where batches can lie that are not held in memory.
     fn shelf(&self) -> Option<Arc<Shelf>>;
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use fanlight_core::Limits;
 use serde_json::Value;
 
+use super::SyncPolicy;
 use super::value::{self, Bytes, NamespaceNames, Setting};
-use super::{ClockKind, SyncPolicy};
 
 /// The limits of the broker, with what each bounds: the one place that says it.
 const LIMITS_PAGE: &str = include_str!("../../../docs/limits.md");
@@ -101,10 +101,6 @@ settings! {
     /// than twice the size of that snapshot
     "snapshot_bytes" "BYTES" true => snapshot_bytes: Bytes = Bytes(256 << 20);
 
-    /// The broker's time: wall (the machine's) or virtual (it stands still until `fanlight clock`
-    /// moves it, so that a test need not wait)
-    "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
-
     /// File of users, made by `fanlight users`; unset: users.toml in the data directory, if it is
     /// there. Without users nobody has to say who they are
     "users" "FILE" false => users: Option<PathBuf> = None;
@@ -149,6 +145,10 @@ settings! {
     /// Memory that messages on their way from all sockets to the broker may take; sockets are read
     /// no further when it is used up
     "connections.incoming_bytes_max" "BYTES" true => incoming_bytes_max: Bytes = Bytes(256 << 20);
+
+    /// Samples of queues, topics, groups and work groups that a page of /metrics has, about; those that
+    /// have no place on it are counted there
+    "metrics.samples_max" "COUNT" true => samples_max: u32 = 20_000;
 }
 
 fn row(

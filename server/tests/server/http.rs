@@ -1,6 +1,5 @@
-//! Health, metrics and the page.
+//! Health and the page.
 
-use crate::client::{Client, batch, to_queue};
 use crate::process::Server;
 
 #[test]
@@ -20,44 +19,6 @@ fn there_is_a_page_of_the_right_kind() {
     assert!(String::from_utf8_lossy(&body).contains("Fanlight"));
     let (status, ..) = server.get("/no/such/thing");
     assert_eq!(status, 404);
-}
-
-#[tokio::test]
-async fn metrics_tell_what_happened_and_what_is() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let server = Server::start_in(dir.path(), &[]);
-    let mut client = Client::open(&server).await;
-    client.declare_queue("jobs", Default::default()).await;
-    let published = client.publish(to_queue("jobs"), batch(["a", "b", "c"])).await;
-    published.expect("the server is there").expect("there is room");
-    let refused = client.publish(to_queue("nowhere"), batch(["x"])).await;
-    refused.expect("the server is there").expect_err("there is no such queue");
-    let got = client.take("jobs", 2).await.expect("the server is there");
-    client.ack(&[got[0].lease]).await.expect("the server is there");
-
-    let (status, head, body) = server.get("/metrics");
-    assert_eq!(status, 200);
-    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-    let page = String::from_utf8(body).expect("it is text");
-    for line in [
-        "fanlight_connections 1",
-        "fanlight_messages_published_total 3",
-        "fanlight_messages_delivered_total 2",
-        "fanlight_messages_settled_total 1",
-        "fanlight_refusals_total{code=\"202\",name=\"UnknownQueue\"} 1",
-        "fanlight_queue_messages{queue=\"jobs\",state=\"ready\"} 1",
-        "fanlight_queue_messages{queue=\"jobs\",state=\"leased\"} 1",
-    ] {
-        assert!(page.lines().any(|l| l == line), "{line} is missing in\n{page}");
-    }
-    let value = |name: &str| -> f64 {
-        let line = page.lines().find(|l| l.split(' ').next() == Some(name));
-        let value = line.and_then(|l| l.split(' ').nth(1)).and_then(|v| v.parse().ok());
-        value.unwrap_or_else(|| panic!("{name} is missing in\n{page}"))
-    };
-    assert!(value("fanlight_journal_bytes") > 0.0);
-    assert!(value("fanlight_journal_syncs_total") >= 3.0);
-    assert!(value("fanlight_journal_sync_seconds_sum") > 0.0);
 }
 
 fn upgrade(server: &Server, headers: &[(&str, &str)]) -> String {

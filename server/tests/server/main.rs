@@ -3,13 +3,14 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the one event that it waits for")]
 
 mod client;
-mod clock;
 mod config;
 mod crash;
 mod data;
 mod examine;
+mod exposition;
 mod frames;
 mod http;
+mod metrics;
 mod namespaces;
 mod permissions;
 mod process;

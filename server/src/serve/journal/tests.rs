@@ -19,8 +19,14 @@ fn bench(policy: SyncPolicy) -> Bench {
     let storage = FaultyStorage::default();
     let metrics = Arc::new(Metrics::default());
     let due = SnapshotDue::default();
-    let recovered =
-        Recovered { end: Position(0), snapshot: Position(0), snapshot_bytes: 0, pins: None };
+    let recovered = Recovered {
+        end: Position(0),
+        snapshot: Position(0),
+        snapshot_at: None,
+        snapshot_bytes: 0,
+        pins: None,
+        took: Duration::ZERO,
+    };
     let journal = Journal::new(
         Box::new(storage.clone()),
         policy,
@@ -40,12 +46,7 @@ impl Bench {
         let frames = Bytes::from_static(event.as_bytes());
         Job::Turn(Turn {
             facts: (!fact.is_empty()).then_some(entry),
-            parcels: vec![Parcel {
-                mailbox: self.mailbox.clone(),
-                frames,
-                text: None,
-                closing: None,
-            }],
+            parcels: vec![Parcel { mailbox: self.mailbox.clone(), frames, closing: None }],
             stored_bytes: 0,
         })
     }

@@ -106,6 +106,10 @@ impl Storage for FaultyStorage {
         0
     }
 
+    fn segments(&self) -> u64 {
+        0
+    }
+
     fn shelf(&self) -> Option<Arc<Shelf>> {
         None
     }

@@ -391,6 +391,10 @@ impl Storage for FileStorage {
         self.closed.values().sum()
     }
 
+    fn segments(&self) -> u64 {
+        self.closed.len() as u64 + u64::from(self.open.is_some())
+    }
+
     fn shelf(&self) -> Option<Arc<Shelf>> {
         Some(self.shelf.clone())
     }

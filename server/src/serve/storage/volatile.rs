@@ -45,6 +45,10 @@ impl Storage for VolatileStorage {
         0
     }
 
+    fn segments(&self) -> u64 {
+        0
+    }
+
     fn shelf(&self) -> Option<Arc<Shelf>> {
         None
     }
