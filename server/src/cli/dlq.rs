@@ -11,6 +11,7 @@ use fanlight_core::{Offset, Op, Overview, Pick};
 use fanlight_server::client::Client;
 
 use super::Session;
+use super::confirm::Confirm;
 use super::failure::Failure;
 use super::names;
 use super::output::{Output, Table, counted, note};
@@ -56,10 +57,12 @@ enum Action {
                             --body '{\"quantity\":1}'")]
     Redrive(Redrive),
     /// Remove the dead messages for good
-    #[command(after_help = "Example:\n  fanlight dlq purge orders.dead")]
+    #[command(after_help = "Example:\n  fanlight dlq purge orders.dead --yes")]
     Purge {
         /// The dead-letter queue
         queue: String,
+        #[command(flatten)]
+        confirm: Confirm,
     },
 }
 
@@ -104,7 +107,9 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
             show(&mut client, &queue, offset, max, out).await?;
         }
         Action::Redrive(options) => redrive(&mut client, &options, out).await?,
-        Action::Purge { queue } => queues::purge(&mut client, &queue, out).await?,
+        Action::Purge { queue, confirm } => {
+            queues::purge(&mut client, &queue, false, &confirm, out).await?;
+        }
     }
     client.close().await;
     Ok(())

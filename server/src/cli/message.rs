@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use fanlight_core::{Attempt, Death, MessageState, MessageView, Time};
+use fanlight_core::{Attempt, Death, MessageState, MessageView, Record, Time};
 
 use super::body::{self, Shown};
 use super::failure::Failure;
@@ -66,14 +66,19 @@ impl Message<'_, '_> {
             out.line(format!("  {failed} here"))?;
             attempts(&message.attempts, out)?;
         }
-        if let Some(key) = record.key {
-            out.line(format!("  key     {}", body::text(key)))?;
-        }
-        for (name, value) in body::headers(&record) {
-            out.line(format!("  header  {name}={value}"))?;
-        }
-        out.line(format!("  body    {}", Shown::of(record.body).plain()))
+        contents(&record, out)
     }
+}
+
+/// A record's key, headers and body, a line each.
+pub(crate) fn contents(record: &Record<'_>, out: &mut Output) -> Result<(), Failure> {
+    if let Some(key) = record.key {
+        out.line(format!("  key     {}", body::text(key)))?;
+    }
+    for (name, value) in body::headers(record) {
+        out.line(format!("  header  {name}={value}"))?;
+    }
+    out.line(format!("  body    {}", Shown::of(record.body).plain()))
 }
 
 fn attempts(attempts: &[Attempt], out: &mut Output) -> Result<(), Failure> {

@@ -3,16 +3,20 @@
 mod bench;
 mod body;
 mod config;
+mod confirm;
 mod consume;
 mod data;
 mod dlq;
 mod exchanges;
 mod failure;
 mod groups;
+mod look;
 mod message;
+mod messages;
 mod names;
 mod output;
 mod parse;
+mod policy;
 mod publish;
 mod queues;
 mod topics;
@@ -141,14 +145,16 @@ enum Command {
     Publish(publish::Options),
     /// Print the messages of a topic or a queue
     Consume(consume::Options),
-    /// List, create, describe and delete topics
+    /// List, create, describe, alter, trim and delete topics
     Topics(topics::Options),
-    /// List, declare, describe, purge, delete and look into queues
+    /// List, declare, describe, alter, purge, delete and look into queues
     Queues(queues::Options),
     /// List, declare, bind and delete exchanges
     Exchanges(exchanges::Options),
-    /// List and describe consumer groups and their lag, reset their offsets, delete them
+    /// List and describe consumer groups and their lag, reset their offsets, remove members
     Groups(groups::Options),
+    /// Look at single messages, and at what happened to them
+    Messages(messages::Options),
     /// Look at dead messages, and redrive or purge them
     Dlq(dlq::Options),
     /// Print what happens in the broker, as it happens
@@ -234,6 +240,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Queues(options) => block_on(queues::run(options, session)),
         Command::Exchanges(options) => block_on(exchanges::run(options, session)),
         Command::Groups(options) => block_on(groups::run(options, session)),
+        Command::Messages(options) => block_on(messages::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
         Command::Check(options) => data::check(&options, session),

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Queue,
     Exchange,
     Group,
+    WorkGroup,
 }
 
 impl Kind {
@@ -22,6 +23,17 @@ impl Kind {
             Kind::Queue => "queue",
             Kind::Exchange => "exchange",
             Kind::Group => "group",
+            Kind::WorkGroup => "work group",
+        }
+    }
+
+    /// The flag that says that a name is one of this kind. A work group is consumed as a queue is.
+    fn flag(self) -> &'static str {
+        match self {
+            Kind::Topic => "--topic",
+            Kind::Queue | Kind::WorkGroup => "--queue",
+            Kind::Exchange => "--exchange",
+            Kind::Group => "--group",
         }
     }
 
@@ -39,6 +51,7 @@ impl Kind {
             Kind::Queue => format!("`fanlight queues declare {name}`"),
             Kind::Exchange => format!("`fanlight exchanges declare {name} --kind topic`"),
             Kind::Group => format!("`fanlight consume TOPIC --group {name}`"),
+            Kind::WorkGroup => format!("`fanlight work-groups create {name} --topic TOPIC`"),
         }
     }
 
@@ -48,6 +61,7 @@ impl Kind {
             Kind::Queue => overview.queues.iter().map(|queue| queue.name.as_str()).collect(),
             Kind::Exchange => overview.exchanges.iter().map(|e| e.name.as_str()).collect(),
             Kind::Group => overview.groups.iter().map(|group| group.name.as_str()).collect(),
+            Kind::WorkGroup => overview.work_groups.iter().map(|g| g.name.as_str()).collect(),
         }
     }
 }
@@ -58,7 +72,7 @@ pub(crate) fn is_built_in(exchange: &str) -> bool {
 }
 
 /// A name as a shell reads it as one word.
-fn shell_word(name: &str) -> String {
+pub(crate) fn shell_word(name: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@%+,".contains(c);
     match !name.is_empty() && name.chars().all(plain) {
         true => name.to_owned(),
@@ -75,8 +89,7 @@ pub(crate) fn resolve(overview: &Overview, name: &str, kinds: &[Kind]) -> Result
         [] => Err(Failure::failed(unknown(overview, name, kinds))),
         _ => {
             let kinds: Vec<String> = found.iter().map(|kind| kind.one()).collect();
-            let flags: Vec<String> =
-                found.iter().map(|kind| format!("--{}", kind.noun())).collect();
+            let flags: Vec<String> = found.iter().map(|kind| kind.flag().to_owned()).collect();
             Err(Failure::usage(format!(
                 "{name} is the name of {}; say which with {}",
                 joined(&kinds, "and of"),
@@ -152,19 +165,33 @@ pub(crate) fn joined(items: &[String], and: &str) -> String {
 
 /// What to say of an error: a name that the broker does not know gets the nearest that it knows.
 pub(crate) async fn explain(client: &mut Client, error: ClientError, name: &str) -> Failure {
-    let kind = match error.code() {
-        Some(Code::UnknownTopic) => Kind::Topic,
-        Some(Code::UnknownQueue) => Kind::Queue,
-        Some(Code::UnknownExchange) => Kind::Exchange,
-        Some(Code::UnknownGroup) => Kind::Group,
+    explain_either(client, error, &[name]).await
+}
+
+/// The same where a request named several things, of which any may be the unknown one.
+pub(crate) async fn explain_either(
+    client: &mut Client,
+    error: ClientError,
+    names: &[&str],
+) -> Failure {
+    let kinds: &[Kind] = match error.code() {
+        Some(Code::UnknownTopic) => &[Kind::Topic],
+        Some(Code::UnknownQueue) => &[Kind::Queue, Kind::WorkGroup],
+        Some(Code::UnknownExchange) => &[Kind::Exchange],
+        Some(Code::UnknownGroup) => &[Kind::Group],
         Some(_) | None => return error.into(),
     };
-    match client.overview().await {
-        // The refusal may be about another name than this one.
-        Ok(overview) if !kind.names(&overview).contains(&name) => {
-            Failure::failed(unknown(&overview, name, &[kind]))
-        }
-        Ok(_) | Err(_) => error.into(),
+    let Ok(overview) = client.overview().await else { return error.into() };
+    let kinds = match kinds {
+        // Work groups are talked of where there are some.
+        [Kind::Queue, ..] if overview.work_groups.is_empty() => &kinds[..1],
+        kinds => kinds,
+    };
+    let is_known = |name: &str| kinds.iter().any(|kind| kind.names(&overview).contains(&name));
+    // The refusal may be about another name than these.
+    match names.iter().find(|name| !is_known(name)) {
+        Some(name) => Failure::failed(unknown(&overview, name, kinds)),
+        None => error.into(),
     }
 }
 

@@ -100,7 +100,11 @@ impl Table {
 
     /// The table's lines: numbers to the right, all else to the left.
     fn lines(&self) -> Vec<String> {
-        let is_number = |cell: &str| cell == "-" || cell.parse::<u64>().is_ok();
+        // An age is a number with its unit.
+        let is_number = |cell: &str| {
+            let digits = cell.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or(cell);
+            cell == "-" || digits.parse::<i64>().is_ok()
+        };
         let columns = self.headers.len();
         let mut widths: Vec<usize> = self.headers.iter().map(|h| h.chars().count()).collect();
         let mut numbers = vec![true; columns];

@@ -1,5 +1,6 @@
 //! Values on the command line, each read by a function that says what would have been right.
 
+use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fanlight_core::{Offset, Position, Span, Time};
@@ -16,6 +17,36 @@ pub(crate) fn span(text: &str) -> Result<Span, String> {
 /// The same, at least a millisecond, for clocks of our own.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span(text).map(|span| Duration::from_nanos(span.0))
+}
+
+/// A bound, or none: `none` takes away what was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most<T>(pub(crate) Option<T>);
+
+/// A number or a name, or `none`.
+pub(crate) fn most<T: FromStr>(text: &str) -> Result<Most<T>, String> {
+    let value = || text.parse().map_err(|_| "it should be a number, or none".to_owned());
+    either(text, |_| value())
+}
+
+/// A length of time, or `none`.
+pub(crate) fn most_span(text: &str) -> Result<Most<Span>, String> {
+    either(text, span)
+}
+
+/// A number of bytes, or `none`.
+pub(crate) fn most_bytes(text: &str) -> Result<Most<u64>, String> {
+    either(text, crate::settings::bytes)
+}
+
+fn either<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Most<T>, String> {
+    match text {
+        "none" => Ok(Most(None)),
+        _ => read(text).map(|value| Most(Some(value))).map_err(|why| match why.contains("none") {
+            true => why,
+            false => format!("{why}; or none"),
+        }),
+    }
 }
 
 /// A place in a partition, as it is typed.

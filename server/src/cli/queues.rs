@@ -3,15 +3,19 @@
 use clap::Subcommand;
 
 use fanlight_core::limits::PEEK_MAX;
-use fanlight_core::{Event, Offset, Op, Overview, QueuePolicy, QueueView, Span, View};
+use fanlight_core::{
+    Code, ConnectionView, Event, Offset, Op, Overview, QueuePolicy, QueueView, View,
+};
 use fanlight_server::client::{Client, ClientError};
 
 use super::Session;
+use super::confirm::Confirm;
 use super::failure::Failure;
+use super::look;
 use super::message::Message;
 use super::names::{self, Kind};
 use super::output::{self, Output, Table, counted};
-use super::parse;
+use super::policy::{self, QueueArgs, QueueNature};
 
 /// What to do with queues.
 #[derive(clap::Args)]
@@ -31,14 +35,27 @@ enum Action {
     #[command(after_help = "Example:\n  fanlight queues list --json")]
     List,
     /// Make a queue
-    #[command(after_help = "Example:\n  \
+    #[command(after_help = "Examples:\n  \
                             fanlight queues declare orders --visibility 30s --deliveries-max 5 \
-                            --dead-letter orders.dead")]
+                            --dead-letter orders.dead\n  \
+                            fanlight queues declare mail --ttl 1h --retry-delay 5s --backoff-max \
+                            10m --jitter 20")]
     Declare {
         /// Its name
         name: String,
         #[command(flatten)]
-        policy: Policy,
+        policy: QueueArgs,
+        #[command(flatten)]
+        nature: QueueNature,
+    },
+    /// Change how a queue treats its messages
+    #[command(after_help = "Example:\n  \
+                            fanlight queues alter orders --visibility 1m --messages-max none")]
+    Alter {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        policy: QueueArgs,
     },
     /// Show a queue, its policy and its consumers
     #[command(after_help = "Example:\n  fanlight queues describe orders")]
@@ -47,16 +64,30 @@ enum Action {
         name: String,
     },
     /// Remove the messages that are ready; leased and delayed ones stay
-    #[command(after_help = "Example:\n  fanlight queues purge orders")]
+    #[command(after_help = "Example:\n  fanlight queues purge orders --yes")]
     Purge {
         /// Its name
         name: String,
+        /// Those as well that are leased or delayed, in whoever's hands they are
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Delete a queue with all that is in it
-    #[command(after_help = "Example:\n  fanlight queues delete orders")]
+    #[command(after_help = "Examples:\n  fanlight queues delete orders --yes\n  \
+                            fanlight queues delete orders --if-empty --if-unused")]
     Delete {
         /// Its name
         name: String,
+        /// Only if it holds no message
+        #[arg(long)]
+        if_empty: bool,
+        /// Only if it has no consumer
+        #[arg(long)]
+        if_unused: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Show messages without taking them
     #[command(after_help = "Example:\n  fanlight queues peek orders --max 5")]
@@ -72,47 +103,36 @@ enum Action {
     },
 }
 
-/// How a queue treats its messages.
-#[derive(clap::Args)]
-struct Policy {
-    /// How long a delivery is leased before its message is ready again
-    #[arg(long, value_parser = parse::span, value_name = "DURATION", default_value = "30s")]
-    visibility: Span,
-    /// After this many attempts a message goes to the dead-letter queue
-    #[arg(long, value_name = "N", requires = "dead_letter")]
-    deliveries_max: Option<u32>,
-    /// The queue that dead messages go to; it has to exist
-    #[arg(long, value_name = "QUEUE")]
-    dead_letter: Option<String>,
-    /// How many messages it holds; a publish beyond that is refused
-    #[arg(long, value_name = "N")]
-    messages_max: Option<u64>,
-    /// How long a failed attempt keeps its message from being ready again
-    #[arg(long, value_parser = parse::span, value_name = "DURATION", default_value = "0s")]
-    retry_delay: Span,
-}
-
 /// Runs `fanlight queues`.
 pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), Failure> {
     let mut client = session.connect("queues").await?;
     let out = &mut session.out;
     match options.action.unwrap_or(Action::List) {
         Action::List => list(&client.overview().await?, out)?,
-        Action::Declare { name, policy } => {
-            declare(&mut client, &name, &policy).await?;
+        Action::Declare { name, policy, nature } => {
+            declare(&mut client, &name, &policy, &nature).await?;
             out.done(&format!("queue {name} is declared"))?;
         }
-        Action::Describe { name } => describe(&client.overview().await?, &name, out)?,
-        Action::Purge { name } => purge(&mut client, &name, out).await?,
-        Action::Delete { name } => {
-            match client
-                .done(Op::DeleteQueue {
-                    name: name.as_str().into(),
-                    if_empty: false,
-                    if_unused: false,
-                })
-                .await
-            {
+        Action::Alter { name, policy } => alter(&mut client, &name, &policy, out).await?,
+        Action::Describe { name } => {
+            let queue = look::queue(&mut client, &name).await?;
+            let connections = match queue.consumers.is_empty() {
+                true => Vec::new(),
+                false => client.overview().await?.connections,
+            };
+            describe(&queue, &connections, out)?;
+        }
+        Action::Purge { name, all, confirm } => {
+            purge(&mut client, &name, all, &confirm, out).await?;
+        }
+        Action::Delete { name, if_empty, if_unused, confirm } => {
+            let held = held(&look::queue(&mut client, &name).await?);
+            if held > 0 && !if_empty {
+                let held = counted(held, "message");
+                confirm.ask(&format!("queue {name} will be gone with its {held}"))?;
+            }
+            let op = Op::DeleteQueue { name: name.as_str().into(), if_empty, if_unused };
+            match client.done(op).await {
                 Ok(()) => out.done(&format!("queue {name} is deleted"))?,
                 Err(error) => return Err(names::explain(&mut client, error, &name).await),
             }
@@ -154,60 +174,86 @@ fn list(overview: &Overview, out: &mut Output) -> Result<(), Failure> {
     out.table(&table, "there are no queues; `fanlight queues declare NAME` makes one")
 }
 
-async fn declare(client: &mut Client, name: &str, policy: &Policy) -> Result<(), Failure> {
-    let op = Op::DeclareQueue {
-        name: name.into(),
-        policy: QueuePolicy {
-            visibility: policy.visibility,
-            deliveries_max: policy.deliveries_max,
-            dead_letter: policy.dead_letter.as_deref().map(Into::into),
-            messages_max: policy.messages_max,
-            retry_delay: policy.retry_delay,
-            ..QueuePolicy::default()
-        },
-    };
-    match client.done(op).await {
+async fn declare(
+    client: &mut Client,
+    name: &str,
+    args: &QueueArgs,
+    nature: &QueueNature,
+) -> Result<(), Failure> {
+    let mut policy = QueuePolicy::default();
+    args.apply(&mut policy)?;
+    nature.apply(&mut policy);
+    match client.done(Op::DeclareQueue { name: name.into(), policy }).await {
         Ok(()) => Ok(()),
+        Err(error) if error.code() == Some(Code::Conflict) => Err(Failure::failed(format!(
+            "{error}; `fanlight queues alter {}` changes it",
+            names::shell_word(name)
+        ))),
         Err(error) => {
-            let named = policy.dead_letter.as_deref().unwrap_or(name);
-            Err(names::explain(client, error, named).await)
+            let named: Vec<&str> = args.names().collect();
+            Err(names::explain_either(client, error, &named).await)
         }
     }
 }
 
-fn describe(overview: &Overview, name: &str, out: &mut Output) -> Result<(), Failure> {
-    let queue = find(overview, name)?;
+async fn alter(
+    client: &mut Client,
+    name: &str,
+    args: &QueueArgs,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let old = look::queue(client, name).await?.policy;
+    let mut policy = old.clone();
+    args.apply(&mut policy)?;
+    let changed = policy::difference(&policy::queue_lines(&old), &policy::queue_lines(&policy));
+    if changed.is_empty() {
+        return out.done(&format!("queue {name} is as it was"));
+    }
+    match client.done(Op::AlterQueue { name: name.into(), policy }).await {
+        Ok(()) => out.done(&format!("queue {name}: {}", changed.join(", "))),
+        Err(error) => {
+            let named: Vec<&str> = args.names().chain([name]).collect();
+            Err(names::explain_either(client, error, &named).await)
+        }
+    }
+}
+
+fn describe(
+    queue: &QueueView,
+    connections: &[ConnectionView],
+    out: &mut Output,
+) -> Result<(), Failure> {
     if out.is_json() {
         return out.document(queue);
     }
-    let policy = &queue.policy;
-    let or_none = |value: Option<String>, none: &str| value.unwrap_or_else(|| none.to_owned());
-    let lines = [
+    let oldest = queue.oldest_at.map(output::instant);
+    let mut lines = vec![
         ("queue", queue.name.clone()),
         ("ready", queue.ready.to_string()),
         ("leased", queue.leased.to_string()),
         ("delayed", queue.delayed.to_string()),
+    ];
+    if queue.blocked > 0 {
+        lines.push(("behind its group", queue.blocked.to_string()));
+    }
+    if queue.held > 0 {
+        lines.push(("in transactions", queue.held.to_string()));
+    }
+    lines.extend([
         ("bytes", queue.bytes.to_string()),
         ("came in all", queue.end.to_string()),
         ("acknowledged", format!("{} since the server started", queue.acked)),
         ("dead-lettered", format!("{} since the server started", queue.dead_lettered)),
-        ("oldest", or_none(queue.oldest_at.map(output::instant), "-")),
-        ("visibility", output::span(policy.visibility)),
-        ("deliveries max", or_none(policy.deliveries_max.map(|n| n.to_string()), "no limit")),
-        (
-            "dead-letter queue",
-            or_none(policy.dead_letter.as_ref().map(ToString::to_string), "none"),
-        ),
-        ("messages max", or_none(policy.messages_max.map(|n| n.to_string()), "the server's limit")),
-        ("retry delay", output::span(policy.retry_delay)),
-    ];
+        ("oldest", oldest.unwrap_or_else(|| "-".to_owned())),
+    ]);
+    lines.extend(policy::queue_lines(&queue.policy));
     for (what, value) in lines {
         out.line(format!("{what:<18} {value}"))?;
     }
     out.line("")?;
     let mut table = Table::new(&["CONSUMER", "CONNECTION", "CLIENT", "PREFETCH", "UNSETTLED"]);
     for consumer in &queue.consumers {
-        let client = overview.connections.iter().find(|conn| conn.id == consumer.conn);
+        let client = connections.iter().find(|conn| conn.id == consumer.conn);
         table.row([
             consumer.id.to_string(),
             consumer.conn.to_string(),
@@ -219,13 +265,25 @@ fn describe(overview: &Overview, name: &str, out: &mut Output) -> Result<(), Fai
     out.table(&table, "it has no consumers")
 }
 
-/// Removes what is ready in a queue.
+/// The messages that a queue holds, whatever they do.
+pub(crate) fn held(queue: &QueueView) -> u64 {
+    queue.ready + queue.leased + queue.delayed + queue.blocked + queue.held
+}
+
+/// Removes what is ready in a queue, or everything, once that is meant.
 pub(crate) async fn purge(
     client: &mut Client,
     name: &str,
+    all: bool,
+    confirm: &Confirm,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    match client.count(Op::PurgeQueue { name: name.into(), all: false }).await {
+    let queue = look::queue(client, name).await?;
+    let count = if all { held(&queue) } else { queue.ready };
+    if count > 0 {
+        confirm.ask(&format!("{} in {name} will be gone for good", counted(count, "message")))?;
+    }
+    match client.count(Op::PurgeQueue { name: name.into(), all }).await {
         Ok(count) if out.is_json() => {
             out.json_line(&serde_json::json!({ "queue": name, "purged": count }))
         }

@@ -1,5 +1,6 @@
 //! The `fanlight` program from outside: its commands against its own server.
 
+mod admin;
 mod client;
 mod consume;
 mod errors;

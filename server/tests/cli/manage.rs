@@ -25,10 +25,15 @@ fn topics_come_are_listed_and_go() {
     assert_eq!(table(&listed)[0], ["TOPIC", "PARTITIONS", "RECORDS", "BYTES"]);
     assert_eq!(table(&listed)[1][..3], ["orders", "2", "3"]);
     let described = server.out(&["topics", "describe", "orders"]);
-    assert_eq!(table(&described)[1][..5], ["orders", "0", "0", "0", "0"]);
-    assert_eq!(table(&described)[2][..5], ["orders", "1", "0", "3", "3"]);
+    assert!(described.starts_with("retention          forever\n"), "{described}");
+    let rows = table(&described);
+    let rows: Vec<_> = rows.iter().filter(|row| row.first() == Some(&"orders")).collect();
+    assert_eq!(rows[0][..5], ["orders", "0", "0", "0", "0"]);
+    assert_eq!(rows[1][..5], ["orders", "1", "0", "3", "3"]);
     assert_eq!(server.json(&["topics"])[0]["partitions"][1]["end"], 3);
-    server.out(&["topics", "delete", "orders"]);
+    let ran = server.run(&["topics", "delete", "orders"]);
+    assert!(ran.failed(2).contains("with its 3 records"), "{}", ran.err);
+    server.out(&["topics", "delete", "orders", "--yes"]);
     assert_eq!(server.json(&["topics", "list"]), Value::Array(Vec::new()));
 }
 
@@ -62,7 +67,9 @@ fn a_queue_is_declared_with_its_policy_purged_and_deleted() {
         assert!(described.contains(&format!("{what:<18} {value}\n")), "{what}: {described}");
     }
     server.run_with("1\n2\n", &["publish", "jobs"]).succeeded();
-    assert_eq!(server.out(&["queues", "purge", "jobs"]), "2 messages purged from jobs\n");
+    assert!(server.run(&["queues", "purge", "jobs"]).failed(2).contains("add --yes"));
+    assert!(server.run(&["queues", "delete", "jobs"]).failed(2).contains("its 2 messages"));
+    assert_eq!(server.out(&["queues", "purge", "jobs", "-y"]), "2 messages purged from jobs\n");
     let ran = server.run(&["queues", "delete", "dead"]);
     assert!(ran.failed(1).contains("InUse"), "{}", ran.err);
     server.out(&["queues", "delete", "jobs"]);
@@ -110,7 +117,7 @@ fn a_group_is_reset_only_when_it_is_not_a_dry_run() {
         server.run(&args)
     };
     let dry = to("earliest", &["--dry-run"]).succeeded();
-    assert_eq!(table(&dry)[1], ["g", "orders", "0", "500", "0"]);
+    assert_eq!(table(&dry)[1], ["g", "orders", "0", "500", "0", "-500"]);
     assert!(dry.ends_with("nothing was changed: this was a dry run\n"));
     assert_eq!(committed()["committed"], 500);
 
@@ -162,7 +169,7 @@ fn dead_messages_are_listed_mended_redriven_and_purged() {
     });
     assert_eq!(server.json(&["dlq", "redrive", "dead", "--all"])["redriven"], 245);
     assert_eq!(server.out(&["consume", "jobs", "--reject"]).lines().count(), 245);
-    assert_eq!(server.out(&["dlq", "purge", "dead"]), "245 messages purged from dead\n");
+    assert_eq!(server.out(&["dlq", "purge", "dead", "--yes"]), "245 messages purged from dead\n");
 }
 
 #[test]

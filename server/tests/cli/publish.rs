@@ -45,7 +45,16 @@ fn events_published_by_key_lie_where_kafka_would_put_them_and_groups_show_the_la
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         lines.next().expect("headers"),
-        ["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG", "OWNER"]
+        [
+            "GROUP",
+            "TOPIC",
+            "PARTITION",
+            "CURRENT-OFFSET",
+            "LOG-END-OFFSET",
+            "LAG",
+            "BEHIND",
+            "OWNER"
+        ]
     );
     let (mut current, mut lag) = (0, 0);
     for row in lines {

@@ -1,7 +1,7 @@
 //! `fanlight consume`: messages out.
 
 mod queue;
-mod record;
+pub(super) mod record;
 mod topic;
 
 use clap::{ArgGroup, ValueEnum};
@@ -106,8 +106,8 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
     let overview = client.overview().await?;
     let kinds: &[Kind] = match (options.topic || options.group.is_some(), options.queue) {
         (true, _) => &[Kind::Topic],
-        (_, true) => &[Kind::Queue],
-        (false, false) => &[Kind::Topic, Kind::Queue],
+        (_, true) => &[Kind::Queue, Kind::WorkGroup],
+        (false, false) => &[Kind::Topic, Kind::Queue, Kind::WorkGroup],
     };
     let kind = names::resolve(&overview, name, kinds)?;
     options.check(kind)?;
@@ -118,10 +118,12 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
     };
     let mut printer = Printer::new(&mut session.out, format);
     match (kind, &options.group) {
-        (Kind::Queue, _) if options.peek => {
+        (Kind::Queue | Kind::WorkGroup, _) if options.peek => {
             queue::peek(&mut client, &options, &mut printer).await?;
         }
-        (Kind::Queue, _) => queue::consume(&mut client, &options, &mut printer).await?,
+        (Kind::Queue | Kind::WorkGroup, _) => {
+            queue::consume(&mut client, &options, &mut printer).await?
+        }
         (_, Some(group)) => topic::poll(&mut client, &options, group, &mut printer).await?,
         (_, None) => topic::read(&mut client, &options, &overview, &mut printer).await?,
     }
@@ -144,7 +146,7 @@ impl Options {
             (self.partition.is_some(), "--partition"),
         ];
         let (flags, other) = match kind {
-            Kind::Queue => (&of_topics[..], "topics"),
+            Kind::Queue | Kind::WorkGroup => (&of_topics[..], "topics"),
             Kind::Topic | Kind::Exchange | Kind::Group => (&of_queues[..], "queues"),
         };
         match flags.iter().find(|(given, _)| *given) {

@@ -11,14 +11,14 @@ use crate::cli::message::Deaths;
 use crate::cli::output::{self, Output};
 
 /// A record and where it was.
-pub(super) struct Found<'a> {
-    pub(super) record: Record<'a>,
-    pub(super) offset: Offset,
-    pub(super) from: From<'a>,
+pub(crate) struct Found<'a> {
+    pub(crate) record: Record<'a>,
+    pub(crate) offset: Offset,
+    pub(crate) from: From<'a>,
 }
 
 /// Where a record was.
-pub(super) enum From<'a> {
+pub(crate) enum From<'a> {
     /// In a topic.
     Topic { topic: &'a str, partition: u32, appended_at: Time },
     /// In a queue, to which it came by an exchange, if at all.

@@ -60,8 +60,9 @@ impl Member {
             && *member == self.id
         {
             return Err(Failure::failed(
-                "the group put this member out, because it was silent for its session timeout or \
-                 its topic was deleted; what was printed and not committed will be delivered again",
+                "this member is out of the group: it was silent for its session timeout, its topic \
+                 was deleted, or somebody removed it; what was printed and not committed will be \
+                 delivered again",
             ));
         }
         Ok(())

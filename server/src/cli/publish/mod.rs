@@ -140,7 +140,7 @@ impl Goal {
         match self.kind {
             Kind::Topic => Target::Topic { name, partition: self.partition },
             Kind::Queue => Target::Queue { name },
-            Kind::Exchange | Kind::Group => {
+            Kind::Exchange | Kind::Group | Kind::WorkGroup => {
                 Target::Exchange { name, routing_key: self.routing_key.as_str().into() }
             }
         }

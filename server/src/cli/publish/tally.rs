@@ -155,7 +155,7 @@ impl Tally {
             out.line(format!("{again} sent again after a refusal"))?;
         }
         match goal.kind {
-            Kind::Queue | Kind::Group => Ok(()),
+            Kind::Queue | Kind::Group | Kind::WorkGroup => Ok(()),
             Kind::Topic | Kind::Exchange if self.places.is_empty() => Ok(()),
             Kind::Topic => {
                 let mut table = Table::new(&["PARTITION", "MESSAGES"]);
