@@ -9,6 +9,7 @@
 mod assets;
 mod clock;
 mod connection;
+mod control;
 pub(crate) mod data;
 mod gate;
 mod guard;

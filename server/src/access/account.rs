@@ -116,6 +116,11 @@ impl Account {
         self.user.tags.iter().any(|tag| matches!(tag, Tag::Admin | Tag::Monitoring))
     }
 
+    /// Whether it may do to the server what it likes.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.user.tags.contains(&Tag::Admin)
+    }
+
     /// Whether it may do this with what has this name.
     pub(crate) fn may(&self, need: Need, name: &str) -> bool {
         if self.is_everybody() {

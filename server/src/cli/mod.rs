@@ -2,6 +2,7 @@
 
 mod bench;
 mod body;
+mod clock;
 mod config;
 mod confirm;
 mod consume;
@@ -160,6 +161,8 @@ enum Command {
     /// Print what happens in the broker, as it happens
     #[command(after_help = "Example:\n  fanlight watch")]
     Watch(watch::Options),
+    /// Show, move, stop and start the time of a server with a virtual clock
+    Clock(clock::Options),
     /// Look whether a data directory is as it should be
     Check(data::Check),
     /// Print the facts of a data directory's journal
@@ -243,6 +246,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Messages(options) => block_on(messages::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
+        Command::Clock(options) => block_on(clock::run(options, session)),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),
         Command::Bench(options) => block_on(bench::run(options, session)),

@@ -55,6 +55,13 @@ pub enum ClientError {
     },
     /// The broker refused the request; nothing was changed.
     Refused(Refusal<'static>),
+    /// The server did not do what a control request asked for.
+    NotDone {
+        /// What kind of reason that has, for programs.
+        code: String,
+        /// Why, as a sentence.
+        message: String,
+    },
     /// The server sent bytes that are no event of this protocol.
     Garbled(DecodeError),
     /// The server answered with an event that does not answer what was asked.
@@ -82,6 +89,7 @@ impl ClientError {
             | ClientError::NoNamespace { .. }
             | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
+            | ClientError::NotDone { .. }
             | ClientError::Garbled(_)
             | ClientError::Unexpected { .. } => None,
         }
@@ -132,6 +140,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the connection to {address} ended: {why}")
             }
             ClientError::Refused(refusal) => refusal.fmt(f),
+            ClientError::NotDone { message, .. } => f.write_str(message),
             ClientError::Garbled(why) => write!(
                 f,
                 "the server sent what is no event: {why}; client and server may be of different \
@@ -154,6 +163,7 @@ impl std::error::Error for ClientError {
             | ClientError::NoNamespace { .. }
             | ClientError::Untrusted { .. }
             | ClientError::Closed { .. }
+            | ClientError::NotDone { .. }
             | ClientError::Refused(_)
             | ClientError::Unexpected { .. } => None,
         }

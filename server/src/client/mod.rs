@@ -8,6 +8,7 @@
 
 mod access;
 mod address;
+mod control;
 mod error;
 mod tls;
 
@@ -62,6 +63,8 @@ pub struct Client {
     opened_at: Time,
     last_tag: u32,
     arrived: VecDeque<EventFrame>,
+    /// Texts that came: answers to control requests.
+    answers: VecDeque<String>,
 }
 
 /// An event as it came: [`EventFrame::event`] decodes it where its bytes lie.
@@ -165,6 +168,7 @@ impl Client {
             opened_at: Time::ZERO,
             last_tag: 0,
             arrived: VecDeque::new(),
+            answers: VecDeque::new(),
         };
         client.open(name).await?;
         Ok(client)
@@ -325,7 +329,11 @@ impl Client {
     /// Writes one message, and reads meanwhile: a server that waits for us to read before it reads
     /// on itself would otherwise wait for ever.
     async fn write(&mut self, frame: Vec<u8>) -> Result<(), ClientError> {
-        let mut message = Some(Message::Binary(frame.into()));
+        self.write_message(Message::Binary(frame.into())).await
+    }
+
+    async fn write_message(&mut self, message: Message) -> Result<(), ClientError> {
+        let mut message = Some(message);
         poll_fn(|cx| {
             loop {
                 let mut socket = Pin::new(&mut self.socket);
@@ -373,11 +381,9 @@ impl Client {
                     let why = reason.map(|r| r.reason.to_string()).filter(|r| !r.is_empty());
                     return Poll::Ready(Err(self.closed(why)));
                 }
-                Message::Text(_) => {
-                    return Poll::Ready(Err(ClientError::NotFanlight {
-                        address: self.address.clone(),
-                        why: "it sends text, where frames are binary".to_owned(),
-                    }));
+                Message::Text(text) => {
+                    self.answers.push_back(text.as_str().to_owned());
+                    return Poll::Ready(Ok(()));
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }

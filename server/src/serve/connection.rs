@@ -13,6 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::control;
 use super::gate::Guest;
 use super::mailbox::{Closing, Mailbox, Outgoing};
 use super::metrics::Entrance;
@@ -175,13 +176,9 @@ impl Reception {
                 Err(_) => return Ended::Silent,
                 Ok(None) => return Ended::Gone,
                 Ok(Some(Ok(WsMessage::Binary(bytes)))) => self.frames(conn, bytes).await,
-                Ok(Some(Ok(WsMessage::Text(_)))) => Some(Message::Refuse {
-                    conn,
-                    refusal: Code::BadFrame.because(
-                        "a text message came; frames are binary, and come in binary messages",
-                    ),
-                    closing: None,
-                }),
+                Ok(Some(Ok(WsMessage::Text(text)))) => {
+                    Some(Message::Control(control::read(conn, &text, account)))
+                }
                 Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_)))) => None,
                 Ok(Some(Ok(WsMessage::Close(_)))) => return Ended::Gone,
                 Ok(Some(Err(error))) => {
@@ -255,6 +252,15 @@ async fn write(
             Outgoing::Frames(frames) => {
                 let bytes = frames.len();
                 let sent = sink.send(WsMessage::Binary(frames)).await;
+                mailbox.wrote(bytes);
+                if sent.is_err() {
+                    return;
+                }
+                metrics.sent_bytes.add(bytes as u64);
+            }
+            Outgoing::Text(text) => {
+                let bytes = text.len();
+                let sent = sink.send(WsMessage::Text(text.into())).await;
                 mailbox.wrote(bytes);
                 if sent.is_err() {
                     return;

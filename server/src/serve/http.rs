@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::assets::{self, Asset};
 use super::connection::Reception;
+use super::control;
 use super::gate::{Gate, Guest, PROTOCOL_NAME};
 use super::metrics::{self, Entrance};
 use super::namespaces::{Namespace, Namespaces};
@@ -111,6 +112,7 @@ impl Site {
             .route("/ws", get(websocket))
             .route("/healthz", get(healthz))
             .route("/metrics", get(scrape))
+            .merge(control::http::router())
             .fallback(get(asset))
             .layer(middleware::from_fn_with_state(self.clone(), by_its_name))
             .with_state(self)

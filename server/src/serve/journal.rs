@@ -70,6 +70,8 @@ pub(crate) struct Parcel {
     pub(crate) mailbox: Arc<Mailbox>,
     /// Event frames; none to only close it.
     pub(crate) frames: Bytes,
+    /// A text after them.
+    pub(crate) text: Option<String>,
     /// Whether and how it is closed then.
     pub(crate) closing: Option<Closing>,
 }
@@ -279,9 +281,12 @@ impl Journal {
                 SyncPolicy::Interval | SyncPolicy::Never => {}
             }
         }
-        for Parcel { mailbox, frames, closing } in parcels.drain(..) {
+        for Parcel { mailbox, frames, text, closing } in parcels.drain(..) {
             if !frames.is_empty() {
                 mailbox.deliver(frames);
+            }
+            if let Some(text) = text {
+                mailbox.deliver_text(text);
             }
             if let Some(closing) = closing {
                 mailbox.close(closing);

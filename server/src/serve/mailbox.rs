@@ -25,6 +25,8 @@ pub(crate) struct Closing {
 pub(crate) enum Outgoing {
     /// Send these frames.
     Frames(Bytes),
+    /// Send this text.
+    Text(String),
     /// Close it.
     Close(Closing),
 }
@@ -46,8 +48,29 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    frames: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     closing: Option<Closing>,
+}
+
+/// Something that may leave.
+#[derive(Debug)]
+enum Piece {
+    Frames(Bytes),
+    Text(String),
+}
+
+impl Waiting {
+    /// Takes the next frames, if they fit into a message that has so much already.
+    fn next_that_fits(&mut self, so_far: usize) -> Option<Bytes> {
+        let fits = |piece: &mut Piece| match piece {
+            Piece::Frames(frames) => so_far + frames.len() <= MESSAGE_BYTES,
+            Piece::Text(_) => false,
+        };
+        match self.pieces.pop_front_if(fits)? {
+            Piece::Frames(frames) => Some(frames),
+            Piece::Text(_) => None,
+        }
+    }
 }
 
 impl Mailbox {
@@ -90,7 +113,13 @@ impl Mailbox {
 
     /// Hands over frames that were announced and may leave.
     pub(crate) fn deliver(&self, frames: Bytes) {
-        self.waiting().frames.push_back(frames);
+        self.waiting().pieces.push_back(Piece::Frames(frames));
+        self.changed.notify_one();
+    }
+
+    /// Hands over a text that was announced and may leave.
+    pub(crate) fn deliver_text(&self, text: String) {
+        self.waiting().pieces.push_back(Piece::Text(text));
         self.changed.notify_one();
     }
 
@@ -112,18 +141,18 @@ impl Mailbox {
 
     fn take(&self) -> Option<Outgoing> {
         let mut waiting = self.waiting();
-        let Some(first) = waiting.frames.pop_front() else {
-            return waiting.closing.take().map(Outgoing::Close);
+        let first = match waiting.pieces.pop_front() {
+            Some(Piece::Frames(first)) => first,
+            Some(Piece::Text(text)) => return Some(Outgoing::Text(text)),
+            None => return waiting.closing.take().map(Outgoing::Close),
         };
-        let fits = |so_far: usize, next: Option<&Bytes>| {
-            next.is_some_and(|next| so_far + next.len() <= MESSAGE_BYTES)
-        };
-        if !fits(first.len(), waiting.frames.front()) {
+        let Some(next) = waiting.next_that_fits(first.len()) else {
             return Some(Outgoing::Frames(first));
-        }
+        };
         let mut message = BytesMut::from(first);
-        while fits(message.len(), waiting.frames.front()) {
-            message.extend_from_slice(&waiting.frames.pop_front().expect("it was just seen"));
+        message.extend_from_slice(&next);
+        while let Some(next) = waiting.next_that_fits(message.len()) {
+            message.extend_from_slice(&next);
         }
         Some(Outgoing::Frames(message.freeze()))
     }
@@ -170,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn a_text_leaves_between_the_frames_before_and_after_it() {
+        let mailbox = Mailbox::new(64 << 20);
+        deliver(&mailbox, b"one ");
+        deliver(&mailbox, b"two");
+        mailbox.deliver_text("answer".into());
+        deliver(&mailbox, b"three");
+        let frames = |bytes| Some(Outgoing::Frames(Bytes::from_static(bytes)));
+        assert_eq!(mailbox.take(), frames(b"one two"));
+        assert_eq!(mailbox.take(), Some(Outgoing::Text("answer".into())));
+        assert_eq!(mailbox.take(), frames(b"three"));
+    }
+
+    #[test]
     fn a_message_does_not_grow_without_bound() {
         static LARGE: [u8; MESSAGE_BYTES] = [7; MESSAGE_BYTES];
         let mailbox = Mailbox::new(64 << 20);
@@ -179,7 +221,7 @@ mod tests {
         let sizes: Vec<usize> = std::iter::from_fn(|| mailbox.take())
             .map(|outgoing| match outgoing {
                 Outgoing::Frames(frames) => frames.len(),
-                Outgoing::Close(closing) => panic!("nobody closed it: {closing:?}"),
+                other @ (Outgoing::Text(_) | Outgoing::Close(_)) => panic!("{other:?}"),
             })
             .collect();
         assert_eq!(sizes, [5, MESSAGE_BYTES, 5]);

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::Uri;
 use fanlight_core::Config;
@@ -16,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Error;
+use super::clock::Timing;
 use super::journal::{Ending, Journal, SnapshotDue};
 use super::metrics::Metrics;
 use super::recovery::{self, Restored};
@@ -51,6 +51,7 @@ impl Namespaces {
     /// Recovers and starts every namespace that settings name.
     pub(crate) fn start(settings: &Settings) -> Result<(Namespaces, Ends), Error> {
         let dirs = directories(settings)?;
+        let timing = Timing::new(settings.clock);
         // All of them are recovered before any of them changes something.
         let mut restored = Vec::new();
         for (name, dir) in dirs {
@@ -60,9 +61,10 @@ impl Namespaces {
             };
             let opened = open(dir.as_deref(), settings);
             let mut storage = opened.map_err(|error| of(error.to_string()))?;
-            let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let config = Config { seed: seed.as_nanos() as u64, limits: settings.limits.clone() };
-            let broker = recovery::restore(storage.as_mut(), config, settings.memory_bytes.0)
+            let config = Config { seed: timing.seed(), limits: settings.limits.clone() };
+            let memory = settings.memory_bytes.0;
+            let clock = |last| timing.clock(last);
+            let broker = recovery::restore(storage.as_mut(), config, memory, &clock)
                 .map_err(|error| of(error.to_string()))?;
             restored.push((name, storage, broker));
         }

@@ -176,7 +176,24 @@ impl Outbox {
         }
         mailbox.announce(frames.len());
         self.parcels_bytes += frames.len();
-        self.parcels.push(Parcel { mailbox, frames: Bytes::from(frames), closing });
+        self.parcels.push(Parcel { mailbox, frames: Bytes::from(frames), text: None, closing });
+    }
+
+    /// Answers a control request of a connection, after its events so far.
+    pub(crate) fn answer(&mut self, conn: ConnId, text: String) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            let (mailbox, frames) = (client.mailbox.clone(), std::mem::take(&mut client.frames));
+            self.pack(mailbox.clone(), frames, None);
+            self.answer_into(mailbox, text);
+        }
+    }
+
+    /// Answers a control request of somebody who has only this mailbox.
+    pub(crate) fn answer_into(&mut self, mailbox: Arc<Mailbox>, text: String) {
+        mailbox.announce(text.len());
+        self.parcels_bytes += text.len();
+        let frames = Bytes::new();
+        self.parcels.push(Parcel { mailbox, frames, text: Some(text), closing: None });
     }
 
     fn keep(&mut self, fact: &Fact<'_>) {

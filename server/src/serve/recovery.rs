@@ -58,11 +58,12 @@ impl std::fmt::Display for RecoveryError {
     }
 }
 
-/// Reads the snapshot and everything after it.
+/// Reads the snapshot and everything after it. `clock` gives one that goes on from the last time.
 pub(crate) fn restore(
     storage: &mut dyn Storage,
     config: Config,
     memory_bytes_max: u64,
+    clock: &dyn Fn(Time) -> Clock,
 ) -> Result<Restored, RecoveryError> {
     let begun = Instant::now();
     let snapshot = storage.load_snapshot()?;
@@ -72,7 +73,7 @@ pub(crate) fn restore(
     let snapshot_bytes = snapshot.as_ref().map_or(0, |s| s.state.len() as u64);
     let shelf = storage.shelf();
     let mut memory = Memory::new(shelf.clone(), memory_bytes_max);
-    let now = Clock::new(time).now();
+    let now = clock(time).now();
     let mut broker = match snapshot {
         None => Broker::new(config, now),
         Some(snapshot) => Broker::load_with(config, now, &snapshot.state, &memory)
@@ -97,7 +98,7 @@ pub(crate) fn restore(
     }
     let took = begun.elapsed();
     let journal = Recovered { end, snapshot: from, snapshot_at, snapshot_bytes, pins, took };
-    Ok(Restored { broker, memory, clock: Clock::new(time), journal })
+    Ok(Restored { broker, memory, clock: clock(time), journal })
 }
 
 /// Makes an entry's facts true again.

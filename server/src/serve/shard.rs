@@ -3,6 +3,8 @@
 //! It takes what has come from all connections, reads the clock once, applies each request, and
 //! hands what was decided to the journal as one turn.
 
+mod control;
+
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -10,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanlight_core::codec::{self, DecodeError, FRAME_SLACK_BYTES, Frame};
 use fanlight_core::{Broker, Code, ConnId, Input, Limits, Op, Records, Refusal, Time};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::clock::Clock;
+use super::control::Asked;
 use super::gate::Guest;
 use super::guard::Guard;
 use super::journal::{Job, SnapshotDue};
@@ -70,6 +73,8 @@ pub(crate) enum Message {
         /// Which one.
         conn: ConnId,
     },
+    /// Somebody who controls the server asks for something.
+    Control(Asked),
     /// Someone wants to look at the state; what that does should be little.
     Look(Look),
     /// The server stops.
@@ -108,6 +113,16 @@ enum Woken {
     Received(usize),
     Deadline,
     SnapshotDue,
+    ClockChanged,
+}
+
+/// Waits until a virtual clock is changed.
+async fn changed(clock: Option<&mut watch::Receiver<()>>) {
+    match clock.map(watch::Receiver::changed) {
+        // The shard has the clock, too: it does not go away.
+        Some(changed) => drop(changed.await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits so long, or forever.
@@ -153,6 +168,10 @@ impl Shard {
             .build()
             .expect("a runtime without I/O needs nothing from the operating system");
         let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
+        let mut clock = match &self.clock {
+            Clock::Virtual(clock) => Some(clock.changes()),
+            Clock::Wall(_) => None,
+        };
         loop {
             let wait = self.until_deadline();
             let snapshot_due = self.snapshot_due.clone();
@@ -163,12 +182,17 @@ impl Shard {
                     received = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
                         Woken::Received(received)
                     }
+                    () = changed(clock.as_mut()) => Woken::ClockChanged,
                     () = until(wait) => Woken::Deadline,
                 }
             });
-            self.now = self.clock.now();
+            match &mut self.clock {
+                Clock::Wall(wall) => self.now = wall.now(),
+                Clock::Virtual(_) => self.catch_up()?,
+            }
             match woken {
                 Woken::Deadline => self.apply(Input::Tick),
+                Woken::ClockChanged => {}
                 Woken::SnapshotDue => self.snapshot()?,
                 Woken::Received(0) => return self.stop(),
                 Woken::Received(_) => {}
@@ -178,7 +202,7 @@ impl Shard {
                     // What was sent before this is still answered; nothing comes after it.
                     inbox.close();
                 } else {
-                    self.take(message);
+                    self.take(message)?;
                 }
                 if self.outbox.turn_bytes() >= TURN_BYTES {
                     self.end_turn()?;
@@ -191,10 +215,10 @@ impl Shard {
     /// How long until the broker wants a tick.
     fn until_deadline(&mut self) -> Option<Duration> {
         let (due, _) = self.broker.deadline()?;
-        Some(Duration::from_nanos(due.since(self.clock.now()).0))
+        self.clock.until(due)
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: Message) -> Result<(), JournalGone> {
         match message {
             Message::Arrived { conn, mailbox, guest } => {
                 let account = (!guest.account.is_everybody()).then(|| guest.account.clone());
@@ -219,9 +243,11 @@ impl Shard {
                     self.apply(Input::Closed(conn));
                 }
             }
+            Message::Control(asked) => self.control(asked)?,
             Message::Look(look) => look(&self.broker, self.now),
             Message::Stop => unreachable!("the loop takes it"),
         }
+        Ok(())
     }
 
     /// Closes the connections of those who are not who they were, or may not what they might.

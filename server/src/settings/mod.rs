@@ -42,6 +42,25 @@ impl SyncPolicy {
     }
 }
 
+/// Whose time is the broker's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClockKind {
+    /// The machine's.
+    Wall,
+    /// Nobody's: it stands still until a test moves it.
+    Virtual,
+}
+
+impl ClockKind {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ClockKind::Wall => "wall",
+            ClockKind::Virtual => "virtual",
+        }
+    }
+}
+
 /// Who set a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum From {

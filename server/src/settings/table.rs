@@ -8,8 +8,8 @@ use std::time::Duration;
 use fanlight_core::Limits;
 use serde_json::Value;
 
-use super::SyncPolicy;
 use super::value::{self, Bytes, NamespaceNames, Setting};
+use super::{ClockKind, SyncPolicy};
 
 /// The limits of the broker, with what each bounds: the one place that says it.
 const LIMITS_PAGE: &str = include_str!("../../../docs/limits.md");
@@ -100,6 +100,10 @@ settings! {
     /// Size of the journal since the last snapshot at which another is taken, if it is also more
     /// than twice the size of that snapshot
     "snapshot_bytes" "BYTES" true => snapshot_bytes: Bytes = Bytes(256 << 20);
+
+    /// The broker's time: wall (the machine's) or virtual (it stands still until `fanlight clock`
+    /// moves it, so that a test need not wait)
+    "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
 
     /// File of users, made by `fanlight users`; unset: users.toml in the data directory, if it is
     /// there. Without users nobody has to say who they are

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::SyncPolicy;
+use super::{ClockKind, SyncPolicy};
 
 /// A kind of value. Flags, environment and file all come here as text.
 pub(crate) trait Setting: Sized {
@@ -222,6 +222,19 @@ impl Setting for SyncPolicy {
             .into_iter()
             .find(|policy| policy.name() == text)
             .ok_or_else(|| "it should be always, interval or never".to_owned())
+    }
+
+    fn shown(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
+impl Setting for ClockKind {
+    fn read(text: &str) -> Result<ClockKind, String> {
+        [ClockKind::Wall, ClockKind::Virtual]
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| "it should be wall or virtual".to_owned())
     }
 
     fn shown(&self) -> String {

@@ -11,6 +11,7 @@ use fanlight_core::{
     Span, Tag, Target, View,
 };
 use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -33,6 +34,7 @@ pub(crate) enum Lost {
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     frames: VecDeque<Bytes>,
+    texts: VecDeque<String>,
     last_tag: u32,
 }
 
@@ -47,7 +49,12 @@ pub(crate) struct Got {
 impl Client {
     /// Connects and says hello.
     pub(crate) async fn open(server: &Server) -> Client {
-        let mut client = Client::connect(server).await;
+        Client::open_at(&server.url()).await
+    }
+
+    /// The same at an address.
+    pub(crate) async fn open_at(url: &str) -> Client {
+        let mut client = Client::connect_to(url).await;
         let session = Session { protocol: PROTOCOL, client: "test".into() };
         let mut frame = Vec::new();
         codec::encode_session(&session, &mut frame);
@@ -60,9 +67,13 @@ impl Client {
 
     /// Connects and says nothing.
     pub(crate) async fn connect(server: &Server) -> Client {
-        let connected = tokio_tungstenite::connect_async(server.url()).await;
+        Client::connect_to(&server.url()).await
+    }
+
+    async fn connect_to(url: &str) -> Client {
+        let connected = tokio_tungstenite::connect_async(url).await;
         let (socket, _) = connected.expect("the server takes connections");
-        Client { socket, frames: VecDeque::new(), last_tag: 0 }
+        Client { socket, frames: VecDeque::new(), texts: VecDeque::new(), last_tag: 0 }
     }
 
     /// Sends one binary message.
@@ -125,10 +136,34 @@ impl Client {
             Some(Ok(Message::Close(frame))) => {
                 Err(Lost::Closed(frame.map(|f| (f.code.into(), f.reason.to_string()))))
             }
+            Some(Ok(Message::Text(text))) => {
+                self.texts.push_back(text.as_str().to_owned());
+                Ok(())
+            }
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(lost(error)),
             None => Err(Lost::Broken),
         }
+    }
+
+    /// Asks for something as text, and waits for the answer; events that come before it wait.
+    pub(crate) async fn control(&mut self, ask: Value) -> Value {
+        let sent = self.send(Message::Text(ask.to_string().into())).await;
+        sent.expect("the server is there");
+        while self.texts.is_empty() {
+            self.receive().await.expect("the server answers");
+        }
+        let text = self.texts.pop_front().expect("it was just seen");
+        serde_json::from_str(&text).expect("the answer is JSON")
+    }
+
+    /// The events that have come already, as `pick` sees them.
+    pub(crate) fn arrived<T>(&mut self, pick: impl Fn(Event<'_>) -> Option<T>) -> Vec<T> {
+        let event = |frame: Bytes| match codec::decode(&mut &frame[..], PAYLOAD_BYTES_MAX) {
+            Ok(Frame::Event(event)) => pick(event),
+            other => panic!("no event: {other:?}"),
+        };
+        std::mem::take(&mut self.frames).into_iter().filter_map(event).collect()
     }
 
     /// Whether the server is silent for a moment.

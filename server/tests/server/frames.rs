@@ -6,7 +6,6 @@ use fanlight_core::codec::{self, FRAME_SLACK_BYTES};
 use fanlight_core::{
     Code, ConnId, Event, Inspect, Limits, Offset, Op, PROTOCOL, QueuePolicy, Session, Tag, View,
 };
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, batch, to_queue};
 use crate::process::Server;
@@ -119,13 +118,12 @@ async fn half_a_frame_is_refused() {
 }
 
 #[tokio::test]
-async fn text_is_refused() {
+async fn text_that_is_no_control_request_is_refused() {
     let server = Server::start(&[]);
     let mut client = Client::open(&server).await;
-    client.send(Message::text("{\"publish\":1}")).await.expect("the server is there");
-    let refusal = client.refusal().await;
-    assert_eq!(refusal.code, Code::BadFrame);
-    assert!(refusal.message.contains("binary"), "{refusal}");
+    let answer = client.control(serde_json::json!({"publish": 1})).await;
+    assert_eq!(answer["error"]["code"], "bad_request");
+    assert!(answer["error"]["message"].as_str().expect("text").contains("binary"), "{answer}");
     expect_alive(&mut client).await;
 }
 

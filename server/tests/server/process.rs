@@ -167,6 +167,41 @@ impl Server {
         String::from_utf8_lossy(&head).to_lowercase()
     }
 
+    /// What it answers to a POST: status and JSON.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, serde_json::Value) {
+        self.send("POST", path, headers, body)
+    }
+
+    /// What it answers to a request with a body: status and JSON.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, serde_json::Value) {
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        write!(stream, "{head}\r\n{body}").expect("it takes requests");
+        let (status, _, body) = answer(stream).expect("it answers");
+        let text = String::from_utf8_lossy(&body);
+        let json = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {text}"));
+        (status, json)
+    }
+
     /// The same with more headers.
     pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
         get(self.address, path, headers).expect("it answers")
@@ -249,7 +284,10 @@ fn get(
     path: &str,
     headers: &[(&str, &str)],
 ) -> std::io::Result<(u16, String, Vec<u8>)> {
-    let mut stream = ask(address, path, headers)?;
+    answer(ask(address, path, headers)?)
+}
+
+fn answer(mut stream: TcpStream) -> std::io::Result<(u16, String, Vec<u8>)> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let split = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("headers end");

@@ -46,7 +46,12 @@ impl Bench {
         let frames = Bytes::from_static(event.as_bytes());
         Job::Turn(Turn {
             facts: (!fact.is_empty()).then_some(entry),
-            parcels: vec![Parcel { mailbox: self.mailbox.clone(), frames, closing: None }],
+            parcels: vec![Parcel {
+                mailbox: self.mailbox.clone(),
+                frames,
+                text: None,
+                closing: None,
+            }],
             stored_bytes: 0,
         })
     }
