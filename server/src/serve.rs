@@ -10,6 +10,7 @@ mod assets;
 mod clock;
 mod connection;
 mod control;
+mod crash_points;
 pub(crate) mod data;
 mod gate;
 mod guard;
@@ -79,6 +80,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .try_init();
+    crash_points::arm().map_err(Error)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use fanlight_core::Time;
 use tokio::sync::Notify;
 
+use super::crash_points::{self, Point};
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
 use super::storage::{Entry, Kind, Pins, Position, Shelf, Snapshot, Storage, StorageError};
@@ -263,6 +264,7 @@ impl Journal {
         parcels: &mut Vec<Parcel>,
     ) -> Result<(), StorageError> {
         if !entries.is_empty() {
+            crash_points::pass(Point::BeforeWrite);
             let before = self.end;
             if self.synced == before {
                 self.sync_at = Instant::now() + SYNC_INTERVAL;
@@ -272,6 +274,7 @@ impl Journal {
             self.metrics.journal_entries.add(entries.len() as u64);
             measure(self.storage.as_ref(), &self.metrics);
             entries.clear();
+            crash_points::pass(Point::AfterWrite);
             match self.policy {
                 SyncPolicy::Always => self.sync()?,
                 SyncPolicy::Interval if Instant::now() >= self.sync_at => self.sync_behind()?,
@@ -280,6 +283,7 @@ impl Journal {
                 }
                 SyncPolicy::Interval | SyncPolicy::Never => {}
             }
+            crash_points::pass(Point::AfterSync);
         }
         for Parcel { mailbox, frames, text, closing } in parcels.drain(..) {
             if !frames.is_empty() {
@@ -291,6 +295,7 @@ impl Journal {
             if let Some(closing) = closing {
                 mailbox.close(closing);
             }
+            crash_points::pass(Point::AmidTelling);
         }
         Ok(())
     }
@@ -340,6 +345,7 @@ impl Journal {
         pins: Option<Pins>,
     ) -> Result<(), StorageError> {
         // The journal must reach as far as the snapshot does, whatever the policy.
+        crash_points::pass(Point::SnapshotTaken);
         self.sync()?;
         self.finish_storing(true)?;
         let position = self.end;
@@ -349,6 +355,7 @@ impl Journal {
         let storing = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
             // What it names has to be on disk when it is.
             pins.as_ref().map_or(Ok(()), Pins::sync)?;
+            crash_points::pass(Point::SnapshotBodies);
             store.store(&Snapshot { position, time, state })?;
             Ok(Stored { position, pins })
         });
@@ -379,6 +386,7 @@ impl Journal {
                 if let Some(before) = before {
                     before.release();
                 }
+                crash_points::pass(Point::SnapshotStored);
                 self.storage.trim(position)?;
                 measure(self.storage.as_ref(), &self.metrics);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanlight_core::{Broker, Home, Homes};
 
+use super::crash_points::{self, Point};
 use super::storage::{Pins, Shelf, StorageError};
 
 /// Batches are put away until this many quarters of the bound are left, so that it is not done for
@@ -72,6 +73,7 @@ impl Memory {
         });
         failed.map_or(Ok(()), Err)?;
         shelf.flush()?;
+        crash_points::pass(Point::PutAway);
         self.shared = broker.stored_bytes().saturating_sub(shelf.live() + held);
         Ok(())
     }

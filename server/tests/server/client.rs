@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanlight_core::codec::{self, Frame};
 use fanlight_core::{
-    Batch, Event, LeaseId, Offset, Op, PROTOCOL, QueuePolicy, Records, Refusal, Request, Session,
-    Span, Tag, Target, View,
+    Batch, Death, Event, LeaseId, Offset, Op, PROTOCOL, QueuePolicy, Records, Refusal, Request,
+    Session, Span, Tag, Target, View,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -44,6 +44,7 @@ pub(crate) struct Got {
     pub(crate) lease: LeaseId,
     pub(crate) attempt: u32,
     pub(crate) body: Vec<u8>,
+    pub(crate) deaths: Vec<Death>,
 }
 
 impl Client {
@@ -54,26 +55,28 @@ impl Client {
 
     /// The same at an address.
     pub(crate) async fn open_at(url: &str) -> Client {
-        let mut client = Client::connect_to(url).await;
+        Client::try_open_at(url).await.expect("a session opens")
+    }
+
+    /// The same where the server may be gone before.
+    pub(crate) async fn try_open_at(url: &str) -> Result<Client, Lost> {
+        let mut client = Client::connect_to(url).await?;
         let session = Session { protocol: PROTOCOL, client: "test".into() };
         let mut frame = Vec::new();
         codec::encode_session(&session, &mut frame);
-        client.send_bytes(frame).await.expect("the server is there");
-        let opened =
-            client.expect(|event| matches!(event, Event::Opened { .. }).then_some(())).await;
-        opened.expect("a session opens");
-        client
+        client.send_bytes(frame).await?;
+        client.expect(|event| matches!(event, Event::Opened { .. }).then_some(())).await?;
+        Ok(client)
     }
 
     /// Connects and says nothing.
     pub(crate) async fn connect(server: &Server) -> Client {
-        Client::connect_to(&server.url()).await
+        Client::connect_to(&server.url()).await.expect("the server takes connections")
     }
 
-    async fn connect_to(url: &str) -> Client {
-        let connected = tokio_tungstenite::connect_async(url).await;
-        let (socket, _) = connected.expect("the server takes connections");
-        Client { socket, frames: VecDeque::new(), texts: VecDeque::new(), last_tag: 0 }
+    async fn connect_to(url: &str) -> Result<Client, Lost> {
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.map_err(lost)?;
+        Ok(Client { socket, frames: VecDeque::new(), texts: VecDeque::new(), last_tag: 0 })
     }
 
     /// Sends one binary message.
@@ -218,9 +221,21 @@ impl Client {
                     lease: d.lease,
                     attempt: d.attempt,
                     body: d.record.record().body.to_vec(),
+                    deaths: fanlight_core::deaths(&d.record.record()),
                 };
                 Some(deliveries.iter().map(got).collect())
             }
+            Event::Refused { tag: t, refusal } if t == tag => panic!("refused: {refusal}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Removes what is in a queue, also what is in somebody's hands; gives how much that was.
+    pub(crate) async fn purge(&mut self, queue: &str) -> Result<u64, Lost> {
+        let tag = self.ask(Op::PurgeQueue { name: queue.into(), all: true }).await?;
+        self.expect(|event| match event {
+            Event::Count { tag: t, count, .. } if t == tag => Some(count),
             Event::Refused { tag: t, refusal } if t == tag => panic!("refused: {refusal}"),
             _ => None,
         })

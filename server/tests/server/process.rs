@@ -100,7 +100,21 @@ impl Server {
         Server::spawn(&mut limited)
     }
 
+    /// Starts one that may end before it is ready, with these variables in its environment.
+    pub(crate) fn try_start_in(
+        dir: &Path,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Server, Ended> {
+        let mut command = command(&["--listen", "127.0.0.1:0", "--data"]);
+        Server::try_spawn(command.arg(dir).args(args).envs(variables.iter().copied()))
+    }
+
     fn spawn(command: &mut Command) -> Server {
+        Server::try_spawn(command).unwrap_or_else(|ended| panic!("not ready: {ended:?}"))
+    }
+
+    fn try_spawn(command: &mut Command) -> Result<Server, Ended> {
         let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut ready = String::new();
@@ -109,11 +123,8 @@ impl Server {
             .split_once("://")
             .and_then(|(_, rest)| rest.split_whitespace().next())
             .and_then(|address| address.parse().ok());
-        let Some(address) = address else {
-            let ended = end(child);
-            panic!("not ready: {ready:?}, {ended:?}");
-        };
-        Server { child, address, ready, _stdout: stdout }
+        let Some(address) = address else { return Err(end(child)) };
+        Ok(Server { child, address, ready, _stdout: stdout })
     }
 
     /// Where WebSocket clients connect.
@@ -125,6 +136,11 @@ impl Server {
     pub(crate) fn kill(mut self) -> Ended {
         self.child.kill().expect("it can be killed");
         self.ended()
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
     }
 
     /// Ends it as `kill` without options does.

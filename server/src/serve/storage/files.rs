@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::super::crash_points::{self, Point};
 use super::bodies::Shelf;
 use super::directory::{Directory, sync_directory};
 use super::segment::{self, Next, Opened, Reader, Rest};
@@ -166,6 +167,7 @@ impl FileStorage {
                 fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
                 self.closed.remove(&pair[0]);
                 removed = true;
+                crash_points::pass(Point::AmidTrim);
             }
         }
         if removed { sync_directory(self.directory.path()) } else { Ok(()) }
@@ -224,6 +226,7 @@ impl FileStorage {
     fn roll(&mut self) -> Result<(), StorageError> {
         self.write_buffer()?;
         self.sync()?;
+        crash_points::pass(Point::SegmentFull);
         let done = self.open.take().expect("a journal is read before it is appended to");
         self.closed.insert(done.first, segment::HEADER_BYTES + done.records_bytes);
         self.begin_segment(done.end())

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use fanlight_core::Time;
 
+use super::super::crash_points::{self, Point};
 use super::directory::{FILE_FORMAT, sync_directory};
 use super::{Entry, Kind, Position, StorageError};
 
@@ -52,9 +53,11 @@ pub(super) fn create(dir: &Path, first: Position) -> Result<(PathBuf, File), Sto
         .append(true)
         .open(&path)
         .map_err(StorageError::io("make", &path))?;
+    crash_points::pass(Point::SegmentEmpty);
     file.write_all(&header(first))
         .and_then(|()| file.sync_all())
         .map_err(StorageError::io("write to", &path))?;
+    crash_points::pass(Point::SegmentBegun);
     sync_directory(dir)?;
     Ok((path, file))
 }

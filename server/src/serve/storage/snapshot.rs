@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use fanlight_core::Time;
 
+use super::super::crash_points::{self, Point};
 use super::directory::{FILE_FORMAT, sync_directory};
 use super::{Position, Snapshot, SnapshotStore, StorageError};
 
@@ -119,12 +120,17 @@ impl SnapshotStore for Files {
 
         let new = self.dir.join(NEW);
         let mut file = File::create(&new).map_err(StorageError::io("make", &new))?;
+        let (half, rest) = snapshot.state.split_at(snapshot.state.len() / 2);
         file.write_all(&header)
-            .and_then(|()| file.write_all(&snapshot.state))
+            .and_then(|()| file.write_all(half))
+            .inspect(|()| crash_points::pass(Point::SnapshotHalf))
+            .and_then(|()| file.write_all(rest))
             .and_then(|()| file.sync_all())
             .map_err(StorageError::io("write to", &new))?;
+        crash_points::pass(Point::SnapshotWhole);
         let path = self.dir.join(name(snapshot.position));
         fs::rename(&new, &path).map_err(StorageError::io("rename", &new))?;
+        crash_points::pass(Point::SnapshotNamed);
         sync_directory(&self.dir)?;
         clean(&self.dir, Some(snapshot.position))
     }

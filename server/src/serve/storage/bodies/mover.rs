@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 
+use super::super::super::crash_points::{self, Point};
 use super::{BODY_HEADER_BYTES, Body, Place, Shelf, StorageError, locked, remove};
 
 /// Starts the mover's thread. It ends with its shelf.
@@ -46,7 +47,11 @@ impl Shelf {
             gone.extend(is_gone.then_some(*number));
             !is_gone
         });
-        gone.into_iter().try_for_each(|number| remove(&self.path(number)))
+        gone.into_iter().try_for_each(|number| {
+            remove(&self.path(number))?;
+            crash_points::pass(Point::BodiesRemoved);
+            Ok(())
+        })
     }
 
     /// What is left of the emptiest file.
@@ -63,6 +68,7 @@ impl Shelf {
         let mut open = locked(&self.open);
         let to = self.write(&mut open, &bytes)?;
         self.flush_open(&mut open)?;
+        crash_points::pass(Point::BodyCopied);
         let mut files = locked(&self.files);
         let from = Place::of(body.place.swap(to.reference(), Ordering::AcqRel));
         let size = BODY_HEADER_BYTES + u64::from(body.length);
@@ -71,6 +77,7 @@ impl Shelf {
         let kept = files.get_mut(&to.file).expect("the open file is among them");
         kept.live += size;
         kept.bodies.push(Arc::downgrade(body));
+        crash_points::pass(Point::BodyMoved);
         Ok(())
     }
 }
