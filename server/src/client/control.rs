@@ -20,7 +20,8 @@ impl Client {
         }
         // What arrived before cannot answer it.
         let mut at = self.arrived.len();
-        self.write_message(Message::Text(ask.to_string().into())).await?;
+        self.text = Some(Message::Text(ask.to_string().into()));
+        self.flush().await?;
         loop {
             while let Some(text) = self.answers.pop_front() {
                 let Ok(Value::Object(mut answer)) = serde_json::from_str(&text) else { continue };

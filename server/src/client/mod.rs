@@ -1,7 +1,8 @@
 //! A client over WebSocket: one connection, whose owner sends requests and takes events.
 //!
 //! [`Client::request`] asks and waits for the answer; [`Client::send`] and [`Client::next`] are its
-//! halves, for those who keep several requests on the way. Everything happens in the caller's own
+//! halves, for those who keep several requests on the way. Who has many small requests at once
+//! queues them ([`Client::queue`]), and they leave together. Everything happens in the caller's own
 //! task: nothing is read behind its back, so what it does not take in time slows the server down
 //! rather than filling memory. There is no reconnecting: leases and members end with their
 //! connection, so whoever owns one has to know.
@@ -44,6 +45,9 @@ pub use error::ClientError;
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// How long a server may take to say goodbye.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// Requests that are queued leave when there are so many bytes of them: enough that a message and a
+/// system call cost little a request, and far below what servers refuse.
+const QUEUED_BYTES: usize = 128 << 10;
 /// The largest message taken from a server: a read of one whole batch, and more.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
@@ -62,6 +66,12 @@ pub struct Client {
     epoch: Epoch,
     opened_at: Time,
     last_tag: u32,
+    /// Frames that are not yet handed to the socket: one message, when they are.
+    queued: Vec<u8>,
+    /// A text message that is not yet handed to it either.
+    text: Option<Message>,
+    /// Whether the socket may hold bytes that it has not yet written.
+    unwritten: bool,
     arrived: VecDeque<EventFrame>,
     /// Texts that came: answers to control requests.
     answers: VecDeque<String>,
@@ -167,6 +177,9 @@ impl Client {
             epoch: Epoch::default(),
             opened_at: Time::ZERO,
             last_tag: 0,
+            queued: Vec::new(),
+            text: None,
+            unwritten: false,
             arrived: VecDeque::new(),
             answers: VecDeque::new(),
         };
@@ -175,9 +188,9 @@ impl Client {
     }
 
     async fn open(&mut self, name: &str) -> Result<(), ClientError> {
-        let mut frame = Vec::new();
-        codec::encode_session(&Session { protocol: PROTOCOL, client: name.into() }, &mut frame);
-        self.write(frame).await?;
+        let session = Session { protocol: PROTOCOL, client: name.into() };
+        codec::encode_session(&session, &mut self.queued);
+        self.flush().await?;
         let late = ClientError::NotFanlight {
             address: self.address.clone(),
             why: "it speaks WebSocket, but does not open a session".to_owned(),
@@ -225,21 +238,54 @@ impl Client {
     /// Sends a request without waiting for its answer, which [`Client::next`] will give. Events that
     /// arrive while the server takes its time to read are kept for `next`.
     pub async fn send(&mut self, op: Op<'_>) -> Result<Tag, ClientError> {
-        let tag = self.next_tag();
-        self.last_tag = tag.0;
-        let mut frame = Vec::new();
-        codec::encode_request(&Request { tag, op }, &mut frame);
-        self.write(frame).await?;
+        let tag = self.queue(op).await?;
+        self.flush().await?;
         Ok(tag)
     }
 
-    /// The next event, in the order in which they came. Nothing is lost if the future is dropped.
+    /// Has a request sent together with those before and after it: with the next [`Client::flush`],
+    /// when [`Client::next`] has to wait, or when they are many. Their order stays. If the future is
+    /// dropped, the request may never leave.
+    pub async fn queue(&mut self, op: Op<'_>) -> Result<Tag, ClientError> {
+        let tag = self.next_tag();
+        self.last_tag = tag.0;
+        let at = self.queued.len();
+        codec::encode_request(&Request { tag, op }, &mut self.queued);
+        if self.queued.len() > QUEUED_BYTES && at > 0 {
+            // A large request has a message of its own, since a message has a largest size.
+            let frame = self.queued.split_off(at);
+            self.flush().await?;
+            self.queued = frame;
+        }
+        if self.queued.len() > QUEUED_BYTES {
+            self.flush().await?;
+        }
+        Ok(tag)
+    }
+
+    /// Sends what is queued. Events that arrive while the server takes its time to read are kept for
+    /// [`Client::next`].
+    pub async fn flush(&mut self) -> Result<(), ClientError> {
+        poll_fn(|cx| self.poll_write(cx)).await
+    }
+
+    /// The next event, in the order in which they came. What is queued is sent before it is waited
+    /// for. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Result<EventFrame, ClientError> {
         loop {
             if let Some(frame) = self.arrived.pop_front() {
                 return Ok(frame);
             }
-            poll_fn(|cx| self.poll_read(cx)).await?;
+            poll_fn(|cx| {
+                if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                if !self.arrived.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.poll_read(cx)
+            })
+            .await?;
         }
     }
 
@@ -326,42 +372,38 @@ impl Client {
         let _ = tokio::time::timeout(CLOSE_WAIT, goodbye).await;
     }
 
-    /// Writes one message, and reads meanwhile: a server that waits for us to read before it reads
-    /// on itself would otherwise wait for ever.
-    async fn write(&mut self, frame: Vec<u8>) -> Result<(), ClientError> {
-        self.write_message(Message::Binary(frame.into())).await
-    }
-
-    async fn write_message(&mut self, message: Message) -> Result<(), ClientError> {
-        let mut message = Some(message);
-        poll_fn(|cx| {
-            loop {
-                let mut socket = Pin::new(&mut self.socket);
-                let written = match message {
-                    Some(_) => socket.as_mut().poll_ready(cx),
-                    None => socket.as_mut().poll_flush(cx),
-                };
-                match written {
-                    Poll::Ready(Ok(())) => match message.take() {
-                        Some(message) => {
-                            if let Err(error) = socket.start_send(message) {
-                                return Poll::Ready(Err(self.ended(&error.to_string())));
-                            }
-                        }
-                        None => return Poll::Ready(Ok(())),
-                    },
-                    Poll::Ready(Err(error)) => {
+    /// Writes what is queued as one message, and reads meanwhile: a server that waits for us to read
+    /// before it reads on itself would otherwise wait for ever.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+        loop {
+            let mut socket = Pin::new(&mut self.socket);
+            let is_waiting = !self.queued.is_empty() || self.text.is_some();
+            let written = match (is_waiting, self.unwritten) {
+                (true, _) => socket.as_mut().poll_ready(cx),
+                (false, true) => socket.as_mut().poll_flush(cx),
+                (false, false) => return Poll::Ready(Ok(())),
+            };
+            match written {
+                Poll::Ready(Ok(())) if !is_waiting => self.unwritten = false,
+                Poll::Ready(Ok(())) => {
+                    // A text comes after the frames that were queued before it.
+                    let message = match self.queued.is_empty() {
+                        false => Message::Binary(std::mem::take(&mut self.queued).into()),
+                        true => self.text.take().expect("something is waiting"),
+                    };
+                    self.unwritten = true;
+                    if let Err(error) = socket.start_send(message) {
                         return Poll::Ready(Err(self.ended(&error.to_string())));
                     }
-                    Poll::Pending => match self.poll_read(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Pending => return Poll::Pending,
-                    },
                 }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.ended(&error.to_string()))),
+                Poll::Pending => match self.poll_read(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                },
             }
-        })
-        .await
+        }
     }
 
     /// Reads one message and keeps its events.
