@@ -249,7 +249,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Clock(options) => block_on(clock::run(options, session)),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),
-        Command::Bench(options) => block_on(bench::run(options, session)),
+        Command::Bench(options) => bench::run(options, session),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `fanlight` program from outside: its commands against its own server.
 
 mod admin;
+mod bench;
 mod client;
 mod consume;
 mod errors;

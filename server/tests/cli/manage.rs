@@ -192,22 +192,3 @@ fn watching_prints_what_happens_in_sentences() {
     let sentence = enqueued.expect("a publish")["sentence"].as_str().expect("text");
     assert!(sentence.starts_with("queue jobs got 1 message from offset"), "{sentence}");
 }
-
-#[test]
-fn measuring_counts_every_message_and_leaves_nothing_behind() {
-    let server = Server::start();
-    for mode in ["stream", "queue"] {
-        for together in [&[][..], &["--together"]] {
-            let args = ["bench", "--messages", "2050", "--batch", "100", "--mode", mode];
-            let args: Vec<&str> = args.iter().chain(together).copied().collect();
-            let measured = server.json(&args);
-            for side in ["publish", "consume"] {
-                assert_eq!(measured[side]["messages"], 2_050, "{measured}");
-                let rate = measured[side]["messagesPerSecond"].as_f64().expect("a number");
-                assert!(rate > 0.0, "{measured}");
-            }
-        }
-    }
-    assert_eq!(server.json(&["topics"]), Value::Array(Vec::new()));
-    assert_eq!(server.json(&["queues"]), Value::Array(Vec::new()));
-}
