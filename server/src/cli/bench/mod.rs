@@ -21,6 +21,8 @@ use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use fanlight_server::client::Access;
+
 use super::Session;
 use super::failure::Failure;
 
@@ -41,6 +43,7 @@ pub(crate) fn run(options: Options, session: &mut Session) -> Result<(), Failure
     let own = plan.sync.map(|sync| own::OwnServer::start(sync, plan.dir.as_deref())).transpose()?;
     if let Some(own) = &own {
         session.server = own.address().clone();
+        session.access = Access::default();
     }
     let measured = runtime.block_on(interruptible(&plan, session))?;
     runtime.shutdown_background();
