@@ -16,6 +16,7 @@ mod gate;
 mod guard;
 mod http;
 mod journal;
+mod logging;
 mod mailbox;
 mod memory;
 mod metrics;
@@ -30,7 +31,7 @@ mod storage;
 mod tls;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,18 @@ const GOODBYES_MAX: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Error(String);
 
+impl Error {
+    /// One that was logged, and need not be said again.
+    fn told() -> Error {
+        Error(String::new())
+    }
+
+    /// Whether it was said already.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -74,12 +87,7 @@ impl From<StorageError> for Error {
 
 /// Runs the server until it is told to stop (SIGINT, SIGTERM) or cannot go on.
 pub(crate) fn run(settings: Settings) -> Result<(), Error> {
-    // Someone else may have set up logging before.
-    let _ = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+    logging::begin(&settings);
     crash_points::arm().map_err(Error)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -88,6 +96,12 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
         .map_err(|error| Error(format!("cannot start: {error}")))?;
     let result = runtime.block_on(serve(settings));
     runtime.shutdown_timeout(Duration::from_millis(100));
+    if let Err(error) = &result
+        && logging::is_json()
+    {
+        tracing::error!("{error}");
+        return Err(Error::told());
+    }
     result
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Failed(String),
     /// It was interrupted (ctrl-C) before it was done.
     Interrupted(String),
+    /// It could not be done, and that was said already.
+    Told,
     /// Whoever read the output has gone, as `head` does: nothing is wrong.
     OutputClosed,
 }
@@ -33,7 +35,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::Failed(_) => 1,
+            Failure::Failed(_) | Failure::Told => 1,
             // What shells give for a process that SIGINT ended.
             Failure::Interrupted(_) => 130,
             Failure::OutputClosed => 0,
@@ -47,6 +49,7 @@ impl fmt::Display for Failure {
             Failure::Usage(sentence)
             | Failure::Failed(sentence)
             | Failure::Interrupted(sentence) => f.write_str(sentence),
+            Failure::Told => f.write_str("it failed, as is told above"),
             Failure::OutputClosed => f.write_str("nobody reads the output any more"),
         }
     }

@@ -221,6 +221,7 @@ pub(crate) fn main() -> ExitCode {
     let flushed = session.out.flush();
     match result.and(flushed) {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure @ Failure::Told) => ExitCode::from(failure.exit_code()),
         Err(failure) => {
             // If standard error is closed too, the exit code is all that is left to say.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
@@ -233,7 +234,10 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
     match command {
         Command::Serve(given) => {
             let settings = settings::load(&given).map_err(Failure::usage)?.settings;
-            serve::run(settings).map_err(|error| Failure::failed(error.to_string()))
+            serve::run(settings).map_err(|error| match error.is_told() {
+                true => Failure::Told,
+                false => Failure::failed(error.to_string()),
+            })
         }
         Command::Users(options) => users::run(options, session),
         Command::Config(options) => config::run(&options, session),

@@ -17,6 +17,7 @@ use super::control;
 use super::gate::Guest;
 use super::mailbox::{Closing, Mailbox, Outgoing};
 use super::metrics::Entrance;
+use super::namespaces::Namespace;
 use super::shard::Message;
 use crate::access::Account;
 use crate::settings::Settings;
@@ -80,20 +81,21 @@ impl Reception {
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve(
-        self,
-        socket: WebSocket,
-        guest: Guest,
-        shard: &mpsc::Sender<Message>,
-    ) {
+    pub(crate) async fn serve(self, socket: WebSocket, guest: Guest, namespace: &Namespace) {
+        let begun = Instant::now();
         self.metrics.connections.add(1);
         self.metrics.connections_accepted.add(1);
         let conn = ConnId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(self.outgoing_bytes_max));
         let account = guest.account.clone();
+        let (user, shard) = (&account.name, &namespace.shard);
+        let namespace = &*namespace.name;
+        tracing::debug!(conn = conn.0, namespace, user, peer = %guest.peer, "connected");
         let arrived = Message::Arrived { conn, mailbox: mailbox.clone(), guest };
         if shard.send(arrived).await.is_ok() {
-            self.talk(conn, mailbox, socket, &account, shard).await;
+            let ended = self.talk(conn, mailbox, socket, &account, shard).await;
+            let seconds = begun.elapsed().as_secs_f64();
+            tracing::debug!(conn = conn.0, namespace, user, seconds, because = ended, "gone");
         }
         self.metrics.connections.subtract(1);
     }
@@ -105,13 +107,20 @@ impl Reception {
         socket: WebSocket,
         account: &Account,
         shard: &mpsc::Sender<Message>,
-    ) {
+    ) -> &'static str {
         let (sink, mut stream) = socket.split();
         let mut writer =
             tokio::spawn(write(sink, mailbox.clone(), self.pace.ping_every, self.metrics.clone()));
         let ended = self.listen(conn, &mailbox, (&mut stream, &mut writer), account, shard).await;
         // Whoever is not sent this has been told to go by the shard itself, or by its end.
         let _ = shard.send(Message::Gone { conn }).await;
+        let because = match ended {
+            Ended::Gone => "the client went",
+            Ended::Silent => "the client was silent",
+            Ended::Idle => "no session came",
+            Ended::Closed => "the server closed it",
+            Ended::Stopping => "the server stops",
+        };
         match ended {
             Ended::Gone => {}
             Ended::Silent => {
@@ -137,6 +146,7 @@ impl Reception {
         let farewell = async { while let Some(Ok(_)) = stream.next().await {} };
         let _ = tokio::time::timeout(GOODBYE_MAX, farewell).await;
         writer.abort();
+        because
     }
 
     /// Reads until there is a reason not to.

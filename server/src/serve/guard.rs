@@ -47,7 +47,7 @@ impl Guard {
         let Some(guest) = self.guests.get(&conn) else { return Ok(()) };
         let account = guest.account.clone();
         if let Err((need, name)) = needs(op, broker, |need, name| account.may(need, name)) {
-            audit(guest, op, &name, need.name());
+            audit(conn, guest, op, &name, need.name());
             return Err(Code::AccessRefused.because(sentence(&account, need, &name)));
         }
         let quota = account.quota();
@@ -72,7 +72,7 @@ impl Guard {
             _ => None,
         };
         let Some(why) = exceeded else { return Ok(()) };
-        audit(&self.guests[&conn], op, "", "quota");
+        audit(conn, &self.guests[&conn], op, "", "quota");
         Err(Code::QuotaExceeded.because(format!("the user {} {why}", account.name)))
     }
 
@@ -119,11 +119,11 @@ fn sentence(account: &Account, need: Need, name: &str) -> String {
     }
 }
 
-fn audit(guest: &Guest, op: &Op<'_>, name: &str, reason: &'static str) {
+fn audit(conn: ConnId, guest: &Guest, op: &Op<'_>, name: &str, reason: &'static str) {
     let Guest { account, peer, .. } = guest;
     let Some(unwritten) = account.audit(Instant::now()) else { return };
     let (user, op) = (&account.name, Name::of(op));
-    tracing::warn!(target: "audit", user, %peer, op, name, missing = reason, unwritten,
+    tracing::warn!(target: "audit", user, %peer, conn = conn.0, op, name, missing = reason, unwritten,
         "audit: refused");
 }
 

@@ -164,7 +164,7 @@ async fn websocket(
         .max_message_size(site.message_bytes_max)
         .max_frame_size(site.message_bytes_max)
         .on_upgrade(async move |socket| {
-            site.reception.serve(socket, guest, &namespace.shard).await;
+            site.reception.serve(socket, guest, &namespace).await;
             drop((site.alive, place, connected));
         })
 }

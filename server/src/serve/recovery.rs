@@ -1,6 +1,6 @@
 //! From a journal to a broker.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use fanlight_core::codec::{self, Frame};
@@ -8,6 +8,7 @@ use fanlight_core::{Broker, Config, Fact, Time};
 
 use super::clock::Clock;
 use super::journal::Recovered;
+use super::logging;
 use super::memory::Memory;
 use super::storage::{Entry, Kind, Position, Shelf, Storage, StorageError};
 
@@ -142,7 +143,7 @@ struct Progress {
 
 impl Progress {
     fn new(total: u64) -> Progress {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = logging::is_terminal();
         Progress { total, begun: Instant::now(), said: None, terminal }
     }
 
@@ -161,21 +162,26 @@ impl Progress {
     fn say(&self, bytes: u64) {
         let percent = (bytes * 100).checked_div(self.total).unwrap_or(100).min(100);
         let (done, total) = (bytes >> 20, self.total >> 20);
-        let (begin, end) = if self.terminal { ("\r", "") } else { ("", "\n") };
-        let mut stderr = std::io::stderr();
-        // Nobody may be reading; recovery goes on regardless.
-        let _ = write!(
-            stderr,
-            "{begin}recovering the journal: {percent} % ({done} of {total} MiB){end}"
-        );
-        let _ = stderr.flush();
+        let line = format!("recovering the journal: {percent} % ({done} of {total} MiB)");
+        if self.terminal {
+            let mut stderr = std::io::stderr();
+            // Nobody may be reading; recovery goes on regardless.
+            let _ = write!(stderr, "\r{line}");
+            let _ = stderr.flush();
+        } else {
+            logging::say(&line);
+        }
     }
 
     fn done(&self) {
         if self.said.is_some() {
             let seconds = self.begun.elapsed().as_secs_f64();
-            let begin = if self.terminal { "\r" } else { "" };
-            eprintln!("{begin}recovered the journal in {seconds:.1} s{:30}", "");
+            let line = format!("recovered the journal in {seconds:.1} s");
+            if self.terminal {
+                eprintln!("\r{line}{:30}", "");
+            } else {
+                logging::say(&line);
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::access::USERS_FILE;
 
 pub(crate) use args::{Given, Place};
 pub(crate) use table::{Settings, TABLE};
-pub(crate) use value::{NAMESPACE_DEFAULT, NAMESPACE_RULE, bytes, is_namespace, shown_bytes};
+pub(crate) use value::{
+    LogFormat, NAMESPACE_DEFAULT, NAMESPACE_RULE, bytes, is_namespace, shown_bytes,
+};
 
 /// The variable that names the file.
 const CONFIG_ENV: &str = "FANLIGHT_CONFIG";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fanlight_core::Limits;
 use serde_json::Value;
 
-use super::value::{self, Bytes, NamespaceNames, Setting};
+use super::value::{self, Bytes, LogFormat, LogLevel, NamespaceNames, Setting};
 use super::{ClockKind, SyncPolicy};
 
 /// The limits of the broker, with what each bounds: the one place that says it.
@@ -149,6 +149,12 @@ settings! {
     /// Memory that messages on their way from all sockets to the broker may take; sockets are read
     /// no further when it is used up
     "connections.incoming_bytes_max" "BYTES" true => incoming_bytes_max: Bytes = Bytes(256 << 20);
+
+    /// How the log on standard error is written: text (for people) or json (an object a line)
+    "log.format" "FORMAT" false => log_format: LogFormat = LogFormat::Text;
+    /// What is logged: error, warn, info, debug, trace or off; also for a part alone, as in
+    /// `info,audit=off`. With debug every connection has a line when it comes and when it goes
+    "log.level" "LEVEL" false => log_level: LogLevel = LogLevel::info();
 
     /// Samples of queues, topics, groups and work groups that a page of /metrics has, about; those that
     /// have no place on it are counted there

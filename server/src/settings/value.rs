@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{ClockKind, SyncPolicy};
 
@@ -156,6 +157,70 @@ impl Setting for Duration {
 
     fn shown(&self) -> String {
         humantime::format_duration(*self).to_string()
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl Setting for LogFormat {
+    fn read(text: &str) -> Result<LogFormat, String> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("it should be text or json".to_owned()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        }
+    }
+}
+
+/// What of the log is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LogLevel(String, Targets);
+
+impl LogLevel {
+    /// What there is to know, and no more.
+    pub(crate) fn info() -> LogLevel {
+        LogLevel::read("info").expect("it is a level")
+    }
+
+    /// As the log takes it.
+    pub(crate) fn targets(&self) -> Targets {
+        self.1.clone()
+    }
+}
+
+impl Setting for LogLevel {
+    fn read(text: &str) -> Result<LogLevel, String> {
+        let wrong = || {
+            "it should be error, warn, info, debug, trace or off, also for a part alone, as in \
+             info,audit=off"
+                .to_owned()
+        };
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let is_level = |level: &str| level.parse::<LevelFilter>().is_ok();
+        let all = text.split(',').all(|one| match one.split_once('=') {
+            Some((part, level)) => !part.is_empty() && is_level(level),
+            None => is_level(one) && !one.is_empty(),
+        });
+        let targets = text.parse().ok().filter(|_| all).ok_or_else(wrong)?;
+        Ok(LogLevel(text, targets))
+    }
+
+    fn shown(&self) -> String {
+        self.0.clone()
     }
 }
 

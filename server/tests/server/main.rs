@@ -11,6 +11,7 @@ mod examine;
 mod exposition;
 mod frames;
 mod http;
+mod logging;
 mod metrics;
 mod namespaces;
 mod permissions;

@@ -109,7 +109,7 @@ impl Tally {
                     next.unwrap_or_default()
                 ))
             }
-            failure @ (Failure::Usage(_) | Failure::OutputClosed) => failure,
+            failure @ (Failure::Usage(_) | Failure::OutputClosed | Failure::Told) => failure,
         }
     }
 
