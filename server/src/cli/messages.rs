@@ -191,6 +191,14 @@ impl Peek {
             let of = self.name.rsplit_once('/').map(|(of, _)| of);
             overview.work_groups.iter().any(|group| Some(group.name.as_str()) == of)
         };
+        if let Some(group) = overview.work_groups.iter().find(|group| group.name == self.name)
+            && !self.topic
+        {
+            return Err(Failure::usage(format!(
+                "{} is a work group on topic {}: name a part, as {}/0, or peek into the topic",
+                self.name, group.topic, self.name
+            )));
+        }
         let kind = match (self.topic, self.queue) {
             (true, _) => names::resolve(overview, &self.name, &[Kind::Topic])?,
             (_, true) => names::resolve(overview, &self.name, &[Kind::Queue])?,

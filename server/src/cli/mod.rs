@@ -23,6 +23,7 @@ mod queues;
 mod topics;
 mod users;
 mod watch;
+mod workgroups;
 
 use std::future::Future;
 use std::io::Write;
@@ -154,6 +155,9 @@ enum Command {
     Exchanges(exchanges::Options),
     /// List and describe consumer groups and their lag, reset their offsets, remove members
     Groups(groups::Options),
+    /// List, create, describe and delete work groups: a topic's records taken one by one
+    #[command(visible_alias = "share-groups")]
+    WorkGroups(workgroups::Options),
     /// Look at single messages, and at what happened to them
     Messages(messages::Options),
     /// Look at dead messages, and redrive or purge them
@@ -247,6 +251,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Queues(options) => block_on(queues::run(options, session)),
         Command::Exchanges(options) => block_on(exchanges::run(options, session)),
         Command::Groups(options) => block_on(groups::run(options, session)),
+        Command::WorkGroups(options) => block_on(workgroups::run(options, session)),
         Command::Messages(options) => block_on(messages::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),

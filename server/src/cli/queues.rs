@@ -298,6 +298,14 @@ pub(crate) fn find<'o>(overview: &'o Overview, name: &str) -> Result<&'o QueueVi
     found.ok_or_else(|| Failure::failed(names::unknown(overview, name, &[Kind::Queue])))
 }
 
+/// How many messages are ready in a queue, or in all parts of a work group.
+pub(crate) fn ready(overview: &Overview, name: &str) -> Result<u64, Failure> {
+    match overview.work_groups.iter().find(|group| group.name == name) {
+        Some(group) => Ok(group.parts.iter().map(|part| part.ready).sum()),
+        None => Ok(find(overview, name)?.ready),
+    }
+}
+
 /// Looks at messages of a queue from an offset on, a page at a time, until `max` were seen.
 pub(crate) async fn peek(
     client: &mut Client,

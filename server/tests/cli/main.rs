@@ -8,3 +8,4 @@ mod errors;
 mod harness;
 mod manage;
 mod publish;
+mod redrive;

@@ -144,7 +144,8 @@ fn dead_messages_are_listed_mended_redriven_and_purged() {
     assert_eq!(server.out(&["consume", "jobs", "--reject"]), input);
 
     let listed = server.out(&["dlq"]);
-    assert_eq!(table(&listed)[1], ["dead", "250", "0", "0", "jobs"]);
+    assert_eq!(table(&listed)[1][..4], ["dead", "250", "0", "0"]);
+    assert_eq!(table(&listed)[1][5], "jobs");
     let first: Value =
         serde_json::from_str(&server.out(&["dlq", "show", "dead", "--offset", "0", "--json"]))
             .expect("JSON");

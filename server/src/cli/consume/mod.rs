@@ -6,7 +6,8 @@ mod topic;
 
 use clap::{ArgGroup, ValueEnum};
 
-use fanlight_core::Span;
+use fanlight_core::{Op, Overview, QueuePolicy, Span};
+use fanlight_server::client::Client;
 
 use self::record::Printer;
 use super::Session;
@@ -25,6 +26,7 @@ use super::parse::{self, Place};
                   Examples:\n  \
                   fanlight consume orders --group billing\n  \
                   fanlight consume orders --from latest --follow --format json\n  \
+                  fanlight consume orders --work-group packers\n  \
                   fanlight consume payments --max 1 --nack"
 )]
 pub(crate) struct Options {
@@ -39,8 +41,13 @@ pub(crate) struct Options {
     /// Read a topic as a member of this consumer group, and commit what is printed
     #[arg(long, short, value_name = "NAME")]
     group: Option<String>,
+    /// Take a topic's records one by one, as from a queue, in this work group, which is made if
+    /// there is none
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["group", "kind", "partition", "peek"])]
+    work_group: Option<String>,
     /// Where to begin in a topic: earliest, latest, an offset, a time or how long ago (15m); with
-    /// a group, earliest or latest, for partitions in which it has committed nothing
+    /// a group, earliest or latest, for partitions in which it has committed nothing; with a work
+    /// group, where it begins if it is made
     #[arg(long, value_parser = parse::place, allow_hyphen_values = true, value_name = "POSITION")]
     from: Option<Place>,
     /// Read only this partition of a topic
@@ -99,11 +106,40 @@ enum Settle {
     Hold,
 }
 
+/// Makes the work group if there is none; says what it is consumed as.
+async fn join(
+    client: &mut Client,
+    overview: &Overview,
+    options: &Options,
+    group: &str,
+) -> Result<(), Failure> {
+    let topic = options.target.as_str();
+    names::resolve(overview, topic, &[Kind::Topic])?;
+    match overview.work_groups.iter().find(|found| found.name == group) {
+        Some(found) if found.topic == topic => Ok(()),
+        Some(found) => Err(Failure::usage(format!(
+            "work group {group} works on topic {}, not on {topic}",
+            found.topic
+        ))),
+        None => {
+            let from = options.from.unwrap_or(Place::Earliest).position(overview.now);
+            let policy = QueuePolicy::default();
+            let (name, topic) = (group.into(), topic.into());
+            Ok(client.done(Op::CreateWorkGroup { name, topic, policy, from }).await?)
+        }
+    }
+}
+
 /// Runs `fanlight consume`.
-pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), Failure> {
-    let name = options.target.as_str();
+pub(crate) async fn run(mut options: Options, session: &mut Session) -> Result<(), Failure> {
     let mut client = session.connect("consume").await?;
-    let overview = client.overview().await?;
+    let mut overview = client.overview().await?;
+    if let Some(group) = options.work_group.take() {
+        join(&mut client, &overview, &options, &group).await?;
+        (options.target, options.queue, options.from) = (group, true, None);
+        overview = client.overview().await?;
+    }
+    let name = options.target.as_str();
     let kinds: &[Kind] = match (options.topic || options.group.is_some(), options.queue) {
         (true, _) => &[Kind::Topic],
         (_, true) => &[Kind::Queue, Kind::WorkGroup],

@@ -107,7 +107,7 @@ async fn drain(
     // ready at the start.
     let overview = client.overview().await?;
     let gives_back = work.settle != Settle::Ack;
-    let there = queues::find(&overview, work.queue)?.ready;
+    let there = queues::ready(&overview, work.queue)?;
     let bound = if gives_back { there } else { u64::MAX };
     let mut left = options.max.unwrap_or(u64::MAX).min(bound);
     while left > 0 {
