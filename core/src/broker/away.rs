@@ -1,6 +1,5 @@
 //! Batches that lie with the driver: how they go there, and how a snapshot finds them again.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,7 +20,8 @@ impl Broker {
     /// first, and of each the oldest. Returns how many bytes it still holds.
     ///
     /// Nobody is told: a broker decides the same wherever its batches lie. A batch that lies in
-    /// several logs is handed over once, and counts as often as it lies.
+    /// several logs is handed over and counts once for each of them; its bytes are the same memory
+    /// then, by which a driver can tell that it need keep them only once.
     pub fn put_away(
         &mut self,
         bytes: u64,
@@ -30,13 +30,12 @@ impl Broker {
         let mut logs: Vec<_> = self.logs_mut().filter(|log| log.bytes_here() > 0).collect();
         let mut held: u64 = logs.iter().map(|log| log.bytes_here()).sum();
         sort_by_key(&mut logs, |log| core::cmp::Reverse(log.bytes_here()));
-        let mut homes = Shared::default();
         for log in logs {
             if held <= bytes {
                 break;
             }
             let before = log.bytes_here();
-            log.put_away(held - bytes, |records| homes.home_of(records, home));
+            log.put_away(held - bytes, &mut *home);
             held -= before - log.bytes_here();
         }
         held
@@ -60,6 +59,9 @@ impl Broker {
         let fact::Away { reference, bytes, records: count_of, flags, newest } = *away;
         if count_of == 0 || u64::from(bytes) < 4 + 4 * u64::from(count_of) {
             return Err(what("it has no records, or more than fit into it"));
+        }
+        if matches!(place, Place::Queue(_)) && !kept.is_empty() {
+            return Err(what("nothing is ever cut out of a queue's batches"));
         }
         let home = homes.find(reference, bytes);
         let home = home.ok_or_else(|| what(&format!("{reference} is the home of no batch")))?;
@@ -89,24 +91,5 @@ impl Broker {
             }
         }
         Ok(())
-    }
-}
-
-/// The homes that were given so far, by where the batches lay: what was published to several logs
-/// lies there once.
-#[derive(Default)]
-struct Shared {
-    homes: BTreeMap<(usize, usize), Arc<dyn Home>>,
-}
-
-impl Shared {
-    fn home_of(
-        &mut self,
-        records: &Records<'_>,
-        home: &mut dyn FnMut(&Records<'_>) -> Arc<dyn Home>,
-    ) -> Arc<dyn Home> {
-        let bytes = records.as_bytes();
-        let lay = (bytes.as_ptr() as usize, bytes.len());
-        self.homes.entry(lay).or_insert_with(|| home(records)).clone()
     }
 }

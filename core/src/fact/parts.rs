@@ -54,7 +54,8 @@ pub struct Away {
     pub records: u32,
     /// Every flag that one of its records has.
     pub flags: u8,
-    /// The newest timestamp of the records that are left.
+    /// The newest timestamp of the records that are left; of one that has none it is when the batch
+    /// was appended.
     pub newest: Time,
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct Away {
     pub(crate) count: u32,
     /// Every flag that one of its records has.
     pub(crate) flags: u8,
-    /// The newest timestamp of the records that are left; zero if they have none.
+    /// The newest timestamp of the records that are left; of one that has none it is when the batch
+    /// was appended.
     pub(crate) newest: Time,
 }
 

@@ -7,8 +7,8 @@ use fanlight_core::codec;
 use fanlight_core::{Config, Fact, Limits, Time};
 
 use super::clock::Clock;
-use super::recovery::{self, RecoveryError};
-use super::storage::{FileStorage, Kind, Position, Storage};
+use super::recovery::{self, RecoveryError, Seen};
+use super::storage::{FileStorage, Position, Storage};
 
 /// What was found in a directory that is sound.
 pub(crate) struct Found {
@@ -77,17 +77,7 @@ pub(crate) fn check(dir: &Path) -> Result<Found, Fault> {
     let bodies = shelf.verify()?;
 
     let from = restored.journal.snapshot;
-    let (mut entries, mut facts, mut last_time, mut closed) = (0, 0, Time::ZERO, false);
-    storage.read(from, &mut |_, entry| {
-        entries += 1;
-        last_time = last_time.max(entry.time);
-        closed = entry.kind == Kind::Closed;
-        let mut rest: &[u8] = &entry.payload;
-        while codec::decode_fact(&mut rest, entry.payload.len()).is_ok() {
-            facts += 1;
-        }
-        Ok(())
-    })?;
+    let Seen { entries, facts, last_time, closed } = restored.seen;
     let (segments, torn_bytes) = storage.segments();
     Ok(Found {
         snapshot: (from > Position(0)).then_some((from.0, restored.journal.snapshot_bytes)),

@@ -1,12 +1,13 @@
 //! How much of the broker's batches is held in memory, and that the rest lies on disk.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fanlight_core::{Broker, Home, Homes};
 
 use super::crash_points::{self, Point};
-use super::storage::{Pins, Shelf, StorageError};
+use super::storage::{Body, Lying, Pins, Shelf, StorageError};
 
 /// Batches are put away until this many quarters of the bound are left, so that it is not done for
 /// every publish.
@@ -16,8 +17,6 @@ const QUARTERS_LEFT: u64 = 3;
 pub(crate) struct Memory {
     shelf: Option<Arc<Shelf>>,
     bytes_max: u64,
-    /// Bytes that the broker counts more than once, as they lie in several logs.
-    shared: u64,
 }
 
 /// A batch that could not be put away, for the moments until the server stops.
@@ -37,20 +36,20 @@ impl Home for Unplaced {
 impl Homes for Memory {
     fn find(&self, reference: u64, bytes: u32) -> Option<Arc<dyn Home>> {
         let body = self.shelf.as_ref()?.find(reference, bytes)?;
-        Some(body)
+        Some(Arc::new(Lying::of(body)))
     }
 }
 
 impl Memory {
     /// Holds at most so many bytes of batches, about; without a shelf all of them.
     pub(crate) fn new(shelf: Option<Arc<Shelf>>, bytes_max: u64) -> Memory {
-        Memory { shelf, bytes_max, shared: 0 }
+        Memory { shelf, bytes_max }
     }
 
-    /// Bytes of batches that are in memory, about.
+    /// Bytes of batches that are in memory. One that lies in several logs counts for each of them.
     pub(crate) fn held(&self, broker: &Broker) -> u64 {
-        let live = self.shelf.as_ref().map_or(0, |shelf| shelf.live());
-        broker.stored_bytes().saturating_sub(live + self.shared)
+        let lying = self.shelf.as_ref().map_or(0, |shelf| shelf.lying());
+        broker.stored_bytes().saturating_sub(lying)
     }
 
     /// Puts batches away if the broker holds too many.
@@ -64,17 +63,28 @@ impl Memory {
         }
         let mut failed = None;
         let left = self.bytes_max / 4 * QUARTERS_LEFT;
-        let held = broker.put_away(left, &mut |records| match shelf.put(records.as_bytes()) {
-            Ok(body) => body,
-            Err(error) => {
-                failed.get_or_insert(error);
-                Arc::new(Unplaced(Bytes::copy_from_slice(records.as_bytes())))
+        // What was published to several logs is the same memory in all of them.
+        let mut bodies: HashMap<*const u8, Arc<Body>> = HashMap::new();
+        broker.put_away(left, &mut |records| {
+            let bytes = records.as_bytes();
+            let body = match bodies.get(&bytes.as_ptr()) {
+                Some(body) if body.holds(bytes.len()) => Ok(body.clone()),
+                Some(_) | None => shelf.put(bytes),
+            };
+            match body {
+                Ok(body) => {
+                    bodies.insert(bytes.as_ptr(), body.clone());
+                    Arc::new(Lying::of(body))
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    Arc::new(Unplaced(Bytes::copy_from_slice(bytes)))
+                }
             }
         });
         failed.map_or(Ok(()), Err)?;
         shelf.flush()?;
         crash_points::pass(Point::PutAway);
-        self.shared = broker.stored_bytes().saturating_sub(shelf.live() + held);
         Ok(())
     }
 

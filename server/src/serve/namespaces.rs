@@ -194,7 +194,7 @@ fn begin(
     restored: Restored,
     metrics: &Arc<Metrics>,
 ) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
-    let Restored { broker, memory, clock, journal: recovered } = restored;
+    let Restored { broker, memory, clock, journal: recovered, seen: _ } = restored;
     let keeps = storage.keeps();
     let due = SnapshotDue::default();
     let (turns, jobs) = sync_channel(TURNS_MAX);

@@ -23,6 +23,18 @@ pub(crate) struct Restored {
     pub(crate) memory: Memory,
     pub(crate) clock: Clock,
     pub(crate) journal: Recovered,
+    pub(crate) seen: Seen,
+}
+
+/// What was read of the journal on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) entries: u64,
+    pub(crate) facts: u64,
+    /// When the last entry was decided.
+    pub(crate) last_time: Time,
+    /// Whether the server stopped in good order.
+    pub(crate) closed: bool,
 }
 
 /// Why there is no broker.
@@ -85,10 +97,16 @@ pub(crate) fn restore(
     memory.balance(&mut broker)?;
     let mut progress = Progress::new(storage.bytes());
     let mut foreign = None;
+    let mut seen = Seen::default();
     let end = storage.read(from, &mut |after, entry| {
-        time = time.max(entry.time);
+        seen.entries += 1;
+        seen.last_time = seen.last_time.max(entry.time);
+        seen.closed = entry.kind == Kind::Closed;
         if foreign.is_none() {
-            foreign = replay(&mut broker, &entry).err().map(|what| (after, what));
+            match replay(&mut broker, &entry) {
+                Ok(facts) => seen.facts += facts,
+                Err(what) => foreign = Some((after, what)),
+            }
         }
         progress.at(after.0 - from.0);
         memory.balance(&mut broker)
@@ -97,17 +115,19 @@ pub(crate) fn restore(
     if let Some((position, what)) = foreign {
         return Err(RecoveryError::Foreign { position, what });
     }
+    time = time.max(seen.last_time);
     let took = begun.elapsed();
     let journal = Recovered { end, snapshot: from, snapshot_at, snapshot_bytes, pins, took };
-    Ok(Restored { broker, memory, clock: clock(time), journal })
+    Ok(Restored { broker, memory, clock: clock(time), journal, seen })
 }
 
-/// Makes an entry's facts true again.
-fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
+/// Makes an entry's facts true again; gives how many there were.
+fn replay(broker: &mut Broker, entry: &Entry) -> Result<u64, String> {
     match entry.kind {
-        Kind::Closed => return Ok(()),
+        Kind::Closed => return Ok(0),
         Kind::Facts => {}
     }
+    let mut facts = 0;
     let mut rest: &[u8] = &entry.payload;
     while !rest.is_empty() {
         match codec::decode(&mut rest, entry.payload.len()) {
@@ -119,6 +139,7 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
                     }
                 }
                 broker.try_restore(fact).map_err(|violation| violation.to_string())?;
+                facts += 1;
             }
             Ok(
                 Frame::Session(_)
@@ -130,7 +151,7 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// Says on standard error how far recovery is, once that takes long.

@@ -15,7 +15,7 @@ mod snapshot;
 mod tests;
 mod volatile;
 
-pub(crate) use bodies::{Pins, Shelf};
+pub(crate) use bodies::{Body, Lying, Pins, Shelf};
 pub(crate) use files::FileStorage;
 pub(crate) use volatile::VolatileStorage;
 

@@ -13,7 +13,7 @@
 //! A file whose batches are all gone is removed. Of one that is less than half full, what is left
 //! is moved (`mover.rs`), so that all files together are at most about twice what lies in them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -68,8 +68,10 @@ pub(crate) struct Shelf {
     /// Taken before `files`, where both are.
     open: Mutex<Open>,
     files: Mutex<BTreeMap<u32, Kept>>,
-    /// Bytes of batches that somebody needs.
-    live: AtomicU64,
+    /// Bytes of the batches that logs have here; one counts for each log that has it.
+    lying: AtomicU64,
+    /// What was found so far, until it all is: several logs may have the same batch.
+    found: Mutex<HashMap<u64, Weak<Body>>>,
     recent: Mutex<Recent>,
     /// Whether nothing is to be changed.
     is_looked_at: bool,
@@ -126,6 +128,10 @@ pub(crate) struct Body {
     place: AtomicU64,
     length: u32,
 }
+
+/// A batch that a log has on a shelf; several may have the same.
+#[derive(Debug)]
+pub(crate) struct Lying(Arc<Body>);
 
 /// Files that stay until they are [released](Pins::release).
 pub(crate) struct Pins {
@@ -194,7 +200,8 @@ impl Shelf {
             file_bytes_max: file_bytes_max.min(u64::from(u32::MAX) / 2),
             open: Mutex::new(Open { next, ..Open::default() }),
             files: Mutex::new(files),
-            live: AtomicU64::new(0),
+            lying: AtomicU64::new(0),
+            found: Mutex::default(),
             recent: Mutex::default(),
             is_looked_at,
             begun: AtomicBool::new(false),
@@ -208,18 +215,25 @@ impl Shelf {
     /// The body that a snapshot names, if its file reaches so far.
     pub(crate) fn find(self: &Arc<Shelf>, reference: u64, bytes: u32) -> Option<Arc<Body>> {
         let place = Place::of(reference);
+        let mut found = locked(&self.found);
+        if let Some(body) = found.get(&reference).and_then(Weak::upgrade) {
+            return (body.length == bytes).then_some(body);
+        }
         let mut files = locked(&self.files);
         let kept = files.get_mut(&place.file)?;
         let end = u64::from(place.offset) + BODY_HEADER_BYTES + u64::from(bytes);
         if u64::from(place.offset) < HEADER_BYTES || end > kept.bytes {
             return None;
         }
-        Some(kept.add(self, place, bytes))
+        let body = kept.add(self, place, bytes);
+        found.insert(reference, Arc::downgrade(&body));
+        Some(body)
     }
 
     /// Everything that the snapshot names was found, and is pinned: from now on what nobody needs
     /// is removed. Before it nothing is, since nobody knows what is needed.
     pub(crate) fn begin(&self) {
+        *locked(&self.found) = HashMap::new();
         self.begun.store(!self.is_looked_at, Ordering::Release);
         self.wake();
     }
@@ -250,9 +264,9 @@ impl Shelf {
         Ok(Pins { shelf: self.clone(), files: pinned.collect() })
     }
 
-    /// Bytes of batches that lie here.
-    pub(crate) fn live(&self) -> u64 {
-        self.live.load(Ordering::Relaxed)
+    /// Bytes of the batches that logs have here; one counts for each log that has it.
+    pub(crate) fn lying(&self) -> u64 {
+        self.lying.load(Ordering::Relaxed)
     }
 
     /// How much disk this takes.
@@ -405,7 +419,6 @@ impl Shelf {
         let kept = files.get_mut(&place.file).expect("a file stays as long as its bodies");
         let was_sparse = kept.is_sparse();
         kept.live -= BODY_HEADER_BYTES + u64::from(body.length);
-        self.live.fetch_sub(u64::from(body.length), Ordering::Relaxed);
         if kept.is_gone() || kept.is_sparse() && !was_sparse {
             self.wake();
         }
@@ -438,7 +451,6 @@ impl Kept {
         let place = AtomicU64::new(place.reference());
         let body = Arc::new(Body { shelf: shelf.clone(), place, length });
         self.live += BODY_HEADER_BYTES + u64::from(length);
-        shelf.live.fetch_add(u64::from(length), Ordering::Relaxed);
         self.bodies.push(Arc::downgrade(&body));
         body
     }
@@ -455,6 +467,37 @@ impl Home for Body {
 
     fn reference(&self) -> u64 {
         self.place.load(Ordering::Acquire)
+    }
+}
+
+impl Body {
+    /// Whether it is a batch of so many bytes.
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
+        self.length as usize == bytes
+    }
+}
+
+impl Lying {
+    /// One more log has it.
+    pub(crate) fn of(body: Arc<Body>) -> Lying {
+        body.shelf.lying.fetch_add(u64::from(body.length), Ordering::Relaxed);
+        Lying(body)
+    }
+}
+
+impl Home for Lying {
+    fn bytes(&self) -> Bytes {
+        self.0.bytes()
+    }
+
+    fn reference(&self) -> u64 {
+        self.0.reference()
+    }
+}
+
+impl Drop for Lying {
+    fn drop(&mut self) {
+        self.0.shelf.lying.fetch_sub(u64::from(self.0.length), Ordering::Relaxed);
     }
 }
 
