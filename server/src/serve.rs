@@ -6,6 +6,7 @@
 //!                                    broker)   disk)
 //! ```
 
+mod api;
 mod assets;
 mod clock;
 mod connection;

@@ -1,7 +1,7 @@
 //! The command line: what is asked, of which server, and how the answer is shown.
 
 mod bench;
-mod body;
+pub(crate) mod body;
 mod clock;
 mod config;
 mod confirm;
@@ -12,10 +12,10 @@ mod exchanges;
 mod failure;
 mod groups;
 mod look;
-mod message;
+pub(crate) mod message;
 mod messages;
 mod names;
-mod output;
+pub(crate) mod output;
 mod parse;
 mod policy;
 mod publish;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fanlight_core::{Code, ConnId};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::control;
@@ -33,6 +33,7 @@ pub(crate) struct Reception {
     numbers: Arc<AtomicU64>,
     inflight: Arc<Semaphore>,
     inflight_bytes_max: u32,
+    frame_bytes_max: usize,
     pace: Pace,
     outgoing_bytes_max: usize,
     metrics: Arc<Entrance>,
@@ -69,6 +70,7 @@ impl Reception {
             numbers: Arc::new(AtomicU64::new(1)),
             inflight: Arc::new(Semaphore::new(inflight_bytes_max as usize)),
             inflight_bytes_max,
+            frame_bytes_max: settings.frame_bytes_max(),
             pace: Pace {
                 ping_every: settings.ping_every,
                 silence_max: settings.silence_max,
@@ -212,10 +214,81 @@ impl Reception {
         if bytes.is_empty() {
             return None;
         }
-        let share = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.inflight_bytes_max);
-        let permit = self.inflight.clone().acquire_many_owned(share).await;
-        let permit = permit.expect("nobody closes the semaphore");
+        let permit = self.permit(bytes.len()).await;
         Some(Message::Frames { conn, bytes, permit })
+    }
+
+    /// A share of the memory that messages on their way may take, once there is that much.
+    pub(crate) async fn permit(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.inflight_bytes_max);
+        let permit = self.inflight.clone().acquire_many_owned(share).await;
+        permit.expect("nobody closes the semaphore")
+    }
+
+    /// A connection without a socket; the shard does not know of it yet.
+    pub(crate) fn inside(&self, shard: mpsc::Sender<Message>) -> Inside {
+        Inside {
+            conn: ConnId(self.numbers.fetch_add(1, Ordering::Relaxed)),
+            mailbox: Arc::new(Mailbox::new(self.outgoing_bytes_max)),
+            reception: self.clone(),
+            shard,
+        }
+    }
+}
+
+/// A connection without a socket: whoever has it sends frames and takes events by itself.
+pub(crate) struct Inside {
+    /// Its number.
+    pub(crate) conn: ConnId,
+    /// Where its events come.
+    pub(crate) mailbox: Arc<Mailbox>,
+    reception: Reception,
+    shard: mpsc::Sender<Message>,
+}
+
+impl Inside {
+    /// Lets the shard know; false if it is gone.
+    pub(crate) async fn arrive(&self, guest: Guest) -> bool {
+        self.reception.metrics.connections.add(1);
+        self.reception.metrics.connections_accepted.add(1);
+        let arrived = Message::Arrived { conn: self.conn, mailbox: self.mailbox.clone(), guest };
+        self.shard.send(arrived).await.is_ok()
+    }
+
+    /// A share of the memory that messages on their way may take.
+    pub(crate) async fn permit(&self, bytes: usize) -> OwnedSemaphorePermit {
+        self.reception.permit(bytes).await
+    }
+
+    /// The largest frame that the shard takes; a larger one would end the connection.
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        self.reception.frame_bytes_max
+    }
+
+    /// Waits until the shard takes something; None if it is gone.
+    pub(crate) async fn turn(&self) -> Option<InsideTurn<'_>> {
+        let place = self.shard.reserve().await.ok()?;
+        Some(InsideTurn { conn: self.conn, place })
+    }
+
+    /// The connection is no more.
+    pub(crate) async fn leave(&self) {
+        // A shard that is gone knows.
+        let _ = self.shard.send(Message::Gone { conn: self.conn }).await;
+        self.reception.metrics.connections.subtract(1);
+    }
+}
+
+/// The shard takes something of a connection without a socket.
+pub(crate) struct InsideTurn<'i> {
+    conn: ConnId,
+    place: mpsc::Permit<'i, Message>,
+}
+
+impl InsideTurn<'_> {
+    /// Sends frames.
+    pub(crate) fn send(self, bytes: Bytes, permit: OwnedSemaphorePermit) {
+        self.place.send(Message::Frames { conn: self.conn, bytes, permit });
     }
 }
 

@@ -50,27 +50,31 @@ pub(crate) enum Denied {
     Busy,
 }
 
+impl Denied {
+    /// What who is not let in is told.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Denied::Missing => {
+                "this server wants to know who you are: give a token, or a user and a password"
+            }
+            Denied::Wrong => "this user, password or token is not valid",
+            Denied::Busy => "too many passwords are being verified; try again, or use a token",
+        }
+    }
+}
+
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let challenge =
             [("www-authenticate", "Bearer realm=\"fanlight\", Basic realm=\"fanlight\"")];
+        let reason = format!("{}\n", self.reason());
         match self {
-            Denied::Missing => (
-                StatusCode::UNAUTHORIZED,
-                challenge,
-                "this server wants to know who you are: give a token, or a user and a password\n",
-            )
-                .into_response(),
-            Denied::Wrong => {
-                (StatusCode::UNAUTHORIZED, challenge, "this user, password or token is not valid\n")
-                    .into_response()
+            Denied::Missing | Denied::Wrong => {
+                (StatusCode::UNAUTHORIZED, challenge, reason).into_response()
             }
-            Denied::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                [("retry-after", "1")],
-                "too many passwords are being verified; try again, or use a token\n",
-            )
-                .into_response(),
+            Denied::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], reason).into_response()
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use tokio::sync::mpsc;
 
+use super::api;
 use super::assets::{self, Asset};
 use super::connection::Reception;
 use super::control;
@@ -113,6 +114,7 @@ impl Site {
             .route("/healthz", get(healthz))
             .route("/metrics", get(scrape))
             .merge(control::http::router())
+            .merge(api::router(&self))
             .fallback(get(asset))
             .layer(middleware::from_fn_with_state(self.clone(), by_its_name))
             .with_state(self)
