@@ -48,6 +48,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// Requests that are queued leave when there are so many bytes of them: enough that a message and a
 /// system call cost little a request, and far below what servers refuse.
 const QUEUED_BYTES: usize = 128 << 10;
+/// Memory of requests that is kept for the next ones.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 /// The largest message taken from a server: a read of one whole batch, and more.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
@@ -387,13 +389,21 @@ impl Client {
                 Poll::Ready(Ok(())) if !is_waiting => self.unwritten = false,
                 Poll::Ready(Ok(())) => {
                     // A text comes after the frames that were queued before it.
-                    let message = match self.queued.is_empty() {
-                        false => Message::Binary(std::mem::take(&mut self.queued).into()),
+                    let frames = Bytes::from(std::mem::take(&mut self.queued));
+                    let message = match frames.is_empty() {
+                        false => Message::Binary(frames.clone()),
                         true => self.text.take().expect("something is waiting"),
                     };
                     self.unwritten = true;
                     if let Err(error) = socket.start_send(message) {
                         return Poll::Ready(Err(self.ended(&error.to_string())));
+                    }
+                    // The socket has copied it into its own buffer, so the memory is free again.
+                    if let Ok(mut frames) = frames.try_into_mut()
+                        && frames.capacity() <= SPARE_BYTES_MAX
+                    {
+                        frames.clear();
+                        self.queued = frames.into();
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.ended(&error.to_string()))),
