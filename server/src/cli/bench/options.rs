@@ -71,8 +71,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 256, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=65_535))]
     outstanding: u64,
-    /// Messages that were published and not yet consumed; producers wait when there are so many
-    #[arg(long, default_value_t = 100_000, value_name = "N",
+    /// Messages that were published and not yet consumed; producers wait when there are so many. A
+    /// stream keeps little more than those
+    #[arg(long, default_value_t = 50_000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     backlog: u64,
     /// Consume when everything is published, each measured alone; needs --messages

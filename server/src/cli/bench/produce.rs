@@ -106,15 +106,42 @@ struct Producer {
     on_the_way: usize,
     /// The number of the next message.
     number: u64,
-    body: Vec<u8>,
+    batch: Template,
     tally: Tally,
+}
+
+/// A batch whose bodies are written over: what is measured is not the making of messages.
+struct Template {
+    bytes: Vec<u8>,
+    size: usize,
+    count: usize,
+}
+
+impl Template {
+    fn new(size: usize, count: usize) -> Template {
+        let mut batch = Batch::new();
+        for _ in 0..count {
+            batch.push_body(&vec![b'x'; size]);
+        }
+        let records = batch.finish().expect("a batch has at least one message");
+        Template { bytes: records.as_bytes().to_vec(), size, count }
+    }
+
+    /// One message's body: the end of its record. All are of one length, behind where they end.
+    fn body(&mut self, index: usize) -> &mut [u8] {
+        let begin = 4 + 4 * self.count;
+        let each = (self.bytes.len() - begin) / self.count;
+        let end = begin + each * (index + 1);
+        &mut self.bytes[end - self.size..end]
+    }
 }
 
 /// Publishes until the run's end, and waits for the last answer.
 pub(super) async fn produce(client: Client, share: Share, run: Arc<Run>) -> Result<Tally, Failure> {
-    let body = vec![b'x'; run.size];
+    let batch = Template::new(run.size, run.batch);
     let (sent, tally) = (VecDeque::new(), Tally::new());
-    let mut producer = Producer { client, share, run, sent, on_the_way: 0, number: 0, body, tally };
+    let mut producer =
+        Producer { client, share, run, sent, on_the_way: 0, number: 0, batch, tally };
     producer.work().await?;
     Ok(producer.tally)
 }
@@ -184,7 +211,8 @@ impl Producer {
             *left -= count as u64;
         }
         let sent = Sent { tag: self.client.next_tag(), first: self.number, count, at };
-        let records = self.batch(&sent);
+        self.stamp(&sent);
+        let records = Records::parse(&self.batch.bytes).expect("only bodies were changed");
         let turn = (self.number / self.run.batch as u64) as usize % self.share.targets.len();
         let to = self.share.targets[turn].clone();
         self.client.queue(Op::publish(to, true, records)).await?;
@@ -194,16 +222,18 @@ impl Producer {
         Ok(())
     }
 
-    fn batch(&mut self, sent: &Sent) -> Records<'static> {
-        let mut batch = Batch::new();
-        for number in sent.first..sent.first + sent.count as u64 {
+    /// Says in each message of the batch which one it is, and when it was due.
+    fn stamp(&mut self, sent: &Sent) {
+        if self.batch.count != sent.count {
+            self.batch = Template::new(self.run.size, sent.count);
+        }
+        for index in 0..sent.count {
+            let number = sent.first + index as u64;
             let unique = number * self.share.producers + self.share.index;
             let due = self.due(sent, number);
-            Stamp { due, number: unique }.write(&mut self.body);
-            batch.push_body(&self.body);
+            Stamp { due, number: unique }.write(self.batch.body(index));
             self.tally.numbers = self.tally.numbers.wrapping_add(unique);
         }
-        batch.finish().expect("a batch has at least one message")
     }
 
     fn due(&self, sent: &Sent, number: u64) -> u64 {
@@ -247,5 +277,23 @@ impl Producer {
         self.tally.last = now;
         self.on_the_way -= sent.count;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_of_a_template_are_written_over_one_by_one() {
+        let mut template = Template::new(20, 3);
+        for index in 0..3 {
+            Stamp { due: 7, number: index as u64 }.write(template.body(index));
+        }
+        let records = Records::parse(&template.bytes).expect("a batch");
+        let stamps: Vec<_> = records.iter().map(|record| Stamp::read(record.body)).collect();
+        let expected = [0, 1, 2].map(|number| Some(Stamp { due: 7, number }));
+        assert_eq!(stamps, expected);
+        assert!(records.iter().all(|record| record.body.ends_with(b"xxxx")));
     }
 }

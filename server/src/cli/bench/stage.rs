@@ -13,14 +13,30 @@ pub(super) struct Stage {
     workload: Workload,
     name: String,
     consumers: usize,
+    /// Bytes that a partition keeps, so that a long run does not fill the server.
+    retention: Option<u64>,
     made: bool,
 }
+
+/// Bytes of a record beside its body, and more.
+const RECORD_SLACK: usize = 32;
+/// What a partition keeps beyond all that may wait to be read.
+const RETENTION_SLACK: usize = 16 << 20;
 
 impl Stage {
     pub(super) fn new(plan: &Plan) -> Stage {
         let name = format!("fanlight-bench-{}", std::process::id());
         debug_assert!(name.len() < NAME_BYTES_MAX);
-        Stage { workload: plan.workload, name, consumers: plan.consumers, made: false }
+        let waiting = plan.backlog + plan.in_flight * plan.producers;
+        let kept = waiting * (plan.size + RECORD_SLACK) + RETENTION_SLACK;
+        Stage {
+            workload: plan.workload,
+            name,
+            consumers: plan.consumers,
+            // What is read when everything is published has to be there all.
+            retention: (!plan.apart).then_some(kept as u64),
+            made: false,
+        }
     }
 
     /// The queue of a consumer.
@@ -58,7 +74,8 @@ impl Stage {
         match self.workload {
             Workload::Stream => {
                 let partitions = self.consumers as u32;
-                let policy = TopicPolicy::default();
+                let policy =
+                    TopicPolicy { retention_bytes: self.retention, ..TopicPolicy::default() };
                 client.done(Op::CreateTopic { name: name.into(), partitions, policy }).await
             }
             Workload::Queue | Workload::QueueBatch => {
