@@ -24,6 +24,7 @@ mod metrics;
 mod namespaces;
 mod origin;
 mod outbox;
+pub(crate) mod recording;
 mod recovery;
 mod reload;
 mod shard;

@@ -20,6 +20,7 @@ mod parse;
 mod policy;
 mod publish;
 mod queues;
+mod replay;
 mod topics;
 mod users;
 mod watch;
@@ -167,6 +168,8 @@ enum Command {
     Watch(watch::Options),
     /// Show, move, stop and start the time of a server with a virtual clock
     Clock(clock::Options),
+    /// Do a run again that `fanlight serve --record` wrote down, and look whether the same follows
+    Replay(replay::Options),
     /// Look whether a data directory is as it should be
     Check(data::Check),
     /// Print the facts of a data directory's journal
@@ -256,6 +259,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
         Command::Clock(options) => block_on(clock::run(options, session)),
+        Command::Replay(options) => replay::run(&options, session),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),
         Command::Bench(options) => bench::run(options, session),

@@ -18,7 +18,8 @@ use super::Error;
 use super::clock::Timing;
 use super::journal::{Ending, Journal, SnapshotDue};
 use super::metrics::Metrics;
-use super::recovery::{self, Restored};
+use super::recording::{Recorder, Tape};
+use super::recovery::{self, Restored, Witness};
 use super::shard::{Message, Shard};
 use super::storage::{FileStorage, Storage, StorageError, VolatileStorage};
 use crate::settings::{NAMESPACE_DEFAULT, Settings};
@@ -64,15 +65,22 @@ impl Namespaces {
             let config = Config { seed: timing.seed(), limits: settings.limits.clone() };
             let memory = settings.memory_bytes.0;
             let clock = |last| timing.clock(last);
-            let broker = recovery::restore(storage.as_mut(), config, memory, &clock)
+            let mut tape = settings.record.as_deref().map(|file| tape(file, &name)).transpose()?;
+            let mut nobody = ();
+            let witness: &mut dyn Witness = match &mut tape {
+                Some(tape) => tape,
+                None => &mut nobody,
+            };
+            let broker = recovery::restore(storage.as_mut(), config, memory, &clock, witness)
                 .map_err(|error| of(error.to_string()))?;
-            restored.push((name, storage, broker));
+            let recorder = tape.map(Tape::start).transpose().map_err(Error)?;
+            restored.push((name, storage, broker, recorder));
         }
         let mut ends = Ends(JoinSet::new());
-        let all = restored.into_iter().map(|(name, storage, restored)| {
+        let all = restored.into_iter().map(|(name, storage, restored, recorder)| {
             let name: Arc<str> = name.into();
             let metrics = Arc::new(Metrics::default());
-            let (shard, end) = begin(settings, storage, restored, &metrics);
+            let (shard, end) = begin(settings, storage, restored, &metrics, recorder);
             let ended = name.clone();
             ends.0.spawn(async move { (ended, end.await) });
             (name.clone(), Namespace { name, shard, metrics })
@@ -187,12 +195,23 @@ fn open(dir: Option<&Path>, settings: &Settings) -> Result<Box<dyn Storage>, Sto
     })
 }
 
+/// Begins the recording of a namespace: in the file that is named, or beside it.
+fn tape(file: &Path, namespace: &str) -> Result<Tape, Error> {
+    let mut path = file.as_os_str().to_owned();
+    if namespace != NAMESPACE_DEFAULT {
+        path.push(".");
+        path.push(namespace);
+    }
+    Tape::new(Path::new(&path), namespace).map_err(Error)
+}
+
 /// Starts the two threads; the second result comes when they have ended.
 fn begin(
     settings: &Settings,
     storage: Box<dyn Storage>,
     restored: Restored,
     metrics: &Arc<Metrics>,
+    recorder: Option<Recorder>,
 ) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
     let Restored { broker, memory, clock, journal: recovered, seen: _ } = restored;
     let keeps = storage.keeps();
@@ -200,7 +219,7 @@ fn begin(
     let (turns, jobs) = sync_channel(TURNS_MAX);
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
     let (done, outcome) = oneshot::channel();
-    let shard = Shard::new(
+    let mut shard = Shard::new(
         (broker, memory),
         clock,
         &settings.limits,
@@ -209,6 +228,7 @@ fn begin(
         due.clone(),
         metrics.clone(),
     );
+    shard.record(recorder);
     let journal = Journal::new(
         storage,
         settings.sync,

@@ -37,6 +37,23 @@ pub(crate) struct Seen {
     pub(crate) closed: bool,
 }
 
+/// Who hears of everything of which a broker is made.
+pub(crate) trait Witness {
+    /// It is made with this, at this time.
+    fn begins(&mut self, config: &Config, now: Time);
+    /// It has this state, with batches that memory knows.
+    fn snapshot(&mut self, state: &[u8], memory: &Memory);
+    /// Then this is made true.
+    fn entry(&mut self, entry: &Entry);
+}
+
+/// Nobody.
+impl Witness for () {
+    fn begins(&mut self, _config: &Config, _now: Time) {}
+    fn snapshot(&mut self, _state: &[u8], _memory: &Memory) {}
+    fn entry(&mut self, _entry: &Entry) {}
+}
+
 /// Why there is no broker.
 #[derive(Debug)]
 pub(crate) enum RecoveryError {
@@ -77,6 +94,7 @@ pub(crate) fn restore(
     config: Config,
     memory_bytes_max: u64,
     clock: &dyn Fn(Time) -> Clock,
+    witness: &mut dyn Witness,
 ) -> Result<Restored, RecoveryError> {
     let begun = Instant::now();
     let snapshot = storage.load_snapshot()?;
@@ -87,6 +105,10 @@ pub(crate) fn restore(
     let shelf = storage.shelf();
     let mut memory = Memory::new(shelf.clone(), memory_bytes_max);
     let now = clock(time).now();
+    witness.begins(&config, now);
+    if let Some(snapshot) = &snapshot {
+        witness.snapshot(&snapshot.state, &memory);
+    }
     let mut broker = match snapshot {
         None => Broker::new(config, now),
         Some(snapshot) => Broker::load_with(config, now, &snapshot.state, &memory)
@@ -102,6 +124,7 @@ pub(crate) fn restore(
         seen.entries += 1;
         seen.last_time = seen.last_time.max(entry.time);
         seen.closed = entry.kind == Kind::Closed;
+        witness.entry(&entry);
         if foreign.is_none() {
             match replay(&mut broker, &entry) {
                 Ok(facts) => seen.facts += facts,

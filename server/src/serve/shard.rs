@@ -23,6 +23,7 @@ use super::mailbox::{Closing, Mailbox};
 use super::memory::Memory;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::recording::Recorder;
 use super::storage::StorageError;
 use crate::access::Accounts;
 
@@ -106,6 +107,7 @@ pub(crate) struct Shard {
     journal: SyncSender<Job>,
     snapshot_due: SnapshotDue,
     metrics: Arc<Metrics>,
+    recorder: Option<Recorder>,
 }
 
 /// What ended the shard's wait.
@@ -158,7 +160,13 @@ impl Shard {
             journal,
             snapshot_due,
             metrics,
+            recorder: None,
         }
+    }
+
+    /// Lets somebody write down what comes and what follows.
+    pub(crate) fn record(&mut self, recorder: Option<Recorder>) {
+        self.recorder = recorder;
     }
 
     /// Works until it is told to stop, or the journal is gone.
@@ -261,7 +269,16 @@ impl Shard {
     }
 
     fn apply(&mut self, input: Input<'_>) {
-        self.broker.apply(self.now, input, &mut self.outbox);
+        match &mut self.recorder {
+            None => self.broker.apply(self.now, input, &mut self.outbox),
+            Some(recorder) => {
+                recorder.input(self.now, &input);
+                self.broker.apply(self.now, input, &mut recorder.beside(&mut self.outbox));
+                if recorder.pass_much().is_err() {
+                    self.recorder = None;
+                }
+            }
+        }
         if self.outbox.take_queues_changed() {
             self.guard.queues_changed();
         }
@@ -337,6 +354,11 @@ impl Shard {
     }
 
     fn end_turn(&mut self) -> Result<(), JournalGone> {
+        if let Some(recorder) = &mut self.recorder
+            && recorder.pass().is_err()
+        {
+            self.recorder = None;
+        }
         if let Some(turn) = self.outbox.end_turn(self.now, self.broker.stored_bytes()) {
             self.journal.send(Job::Turn(turn)).map_err(|_| JournalGone)?;
         }
@@ -372,6 +394,7 @@ impl Shard {
             self.close(conn, Closing { code: 1001, reason });
         }
         self.end_turn()?;
+        self.recorder.take().into_iter().for_each(Recorder::end);
         self.journal.send(Job::Stop { time: self.now }).map_err(|_| JournalGone)
     }
 }

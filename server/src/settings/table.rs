@@ -105,6 +105,11 @@ settings! {
     /// moves it, so that a test need not wait)
     "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
 
+    /// File to which everything is written that comes to the broker and follows from it, for
+    /// `fanlight replay`; it may not be there yet. Other namespaces than the default one are written
+    /// beside it, with a dot and their name after its own
+    "record" "FILE" true => record: Option<PathBuf> = None;
+
     /// File of users, made by `fanlight users`; unset: users.toml in the data directory, if it is
     /// there. Without users nobody has to say who they are
     "users" "FILE" false => users: Option<PathBuf> = None;

@@ -242,6 +242,17 @@ impl Client {
         .await
     }
 
+    /// Waits for a delivery of a consumer; gives the first message's lease and attempt.
+    pub(crate) async fn delivered(&mut self) -> (LeaseId, u32) {
+        let delivered = self.expect(|event| match event {
+            Event::Delivered { deliveries, .. } => {
+                Some((deliveries[0].lease, deliveries[0].attempt))
+            }
+            _ => None,
+        });
+        delivered.await.expect("the server is there")
+    }
+
     /// Acknowledges; gives how many were not stale.
     pub(crate) async fn ack(&mut self, leases: &[LeaseId]) -> Result<u32, Lost> {
         let tag = self.ask(Op::Ack { leases: leases.into() }).await?;

@@ -18,6 +18,7 @@ mod metrics;
 mod namespaces;
 mod permissions;
 mod process;
+mod recording;
 mod start;
 mod tls;
 mod users;

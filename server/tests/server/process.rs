@@ -91,11 +91,17 @@ impl Server {
 
     /// Starts one that cannot write files larger than this, as on a disk that is full.
     pub(crate) fn start_with_file_size_limit(dir: &Path, bytes: u64) -> Server {
+        let dir = dir.to_str().expect("a temporary directory has a plain name");
+        Server::start_limited(&["--data", dir], bytes)
+    }
+
+    /// The same with other files.
+    pub(crate) fn start_limited(args: &[&str], bytes: u64) -> Server {
         // POSIX counts in blocks of 512 bytes; without the trap the limit would be deadly.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
         let mut limited = Command::new("sh");
         limited.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_fanlight"));
-        limited.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
+        limited.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
         limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Server::spawn(&mut limited)
     }
