@@ -1,6 +1,7 @@
 //! The outbox: what one turn of the shard decided, sorted by where it goes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,11 +22,52 @@ const WATCHED_PART: usize = 8;
 /// Frames are handed on in pieces of about this size, so that no message becomes very large.
 const PIECE_BYTES: usize = 512 << 10;
 
+/// What a buffer of one turn is expected to hold: as much as in both of the two turns before. So it
+/// does not grow step by step, with a copy each, and one large turn leaves nothing behind it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    last: usize,
+    before: usize,
+}
+
+impl Expected {
+    fn saw(&mut self, bytes: usize) {
+        (self.before, self.last) = (self.last, bytes);
+    }
+
+    fn bytes(self) -> usize {
+        self.last.min(self.before)
+    }
+}
+
+/// Hashes a connection's number. The server counts them itself, so nobody can choose some that
+/// collide; and it is asked for each request and each event.
+#[derive(Default)]
+struct ByNumber(u64);
+
+impl Hasher for ByNumber {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // An odd constant spreads consecutive numbers over all bits (Fibonacci hashing).
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// One connection, as the outbox knows it.
 struct Client {
     mailbox: Arc<Mailbox>,
     /// Frames of this turn.
     frames: Vec<u8>,
+    expected: Expected,
     /// Whether it is in the list of those that this turn concerns.
     concerned: bool,
     /// Whether the broker knows it.
@@ -36,11 +78,19 @@ struct Client {
     account: Option<Arc<Account>>,
 }
 
+impl Client {
+    fn take_frames(&mut self) -> Vec<u8> {
+        self.expected.saw(self.frames.len());
+        std::mem::take(&mut self.frames)
+    }
+}
+
 /// Collects the effects of one turn.
 pub(crate) struct Outbox {
     keeps: bool,
     facts: Vec<u8>,
-    clients: HashMap<ConnId, Client>,
+    expected: Expected,
+    clients: HashMap<ConnId, Client, BuildHasherDefault<ByNumber>>,
     /// Who has frames in this turn.
     concerned: Vec<ConnId>,
     parcels: Vec<Parcel>,
@@ -58,7 +108,8 @@ impl Outbox {
         Outbox {
             keeps,
             facts: Vec::new(),
-            clients: HashMap::new(),
+            expected: Expected::default(),
+            clients: HashMap::default(),
             concerned: Vec::new(),
             parcels: Vec::new(),
             parcels_bytes: 0,
@@ -78,6 +129,7 @@ impl Outbox {
         let client = Client {
             mailbox,
             frames: Vec::new(),
+            expected: Expected::default(),
             concerned: false,
             opened: false,
             activities_dropped: 0,
@@ -154,17 +206,16 @@ impl Outbox {
         for conn in std::mem::take(&mut self.concerned) {
             if let Some(client) = self.clients.get_mut(&conn) {
                 client.concerned = false;
-                let (mailbox, frames) =
-                    (client.mailbox.clone(), std::mem::take(&mut client.frames));
+                let (mailbox, frames) = (client.mailbox.clone(), client.take_frames());
                 self.pack(mailbox, frames, None);
             }
         }
         let parcels = std::mem::take(&mut self.parcels);
         self.parcels_bytes = 0;
-        let facts = (!self.facts.is_empty()).then(|| Entry {
-            kind: Kind::Facts,
-            time: now,
-            payload: Bytes::from(std::mem::take(&mut self.facts)),
+        let facts = (!self.facts.is_empty()).then(|| {
+            self.expected.saw(self.facts.len());
+            let payload = Bytes::from(std::mem::take(&mut self.facts));
+            Entry { kind: Kind::Facts, time: now, payload }
         });
         let is_some = facts.is_some() || !parcels.is_empty();
         is_some.then_some(Turn { facts, parcels, stored_bytes })
@@ -202,6 +253,9 @@ impl Outbox {
             self.queues_changed = true;
         }
         if self.keeps {
+            if self.facts.capacity() == 0 {
+                self.facts.reserve_exact(self.expected.bytes());
+            }
             codec::encode_fact(fact, &mut self.facts);
         }
     }
@@ -209,6 +263,9 @@ impl Outbox {
     fn tell(&mut self, conn: ConnId, event: &Event<'_>) {
         count_event(&self.metrics, event);
         let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.frames.capacity() == 0 {
+            client.frames.reserve_exact(client.expected.bytes());
+        }
         let queued = client.mailbox.queued_bytes() + client.frames.len();
         let queued_max = client.mailbox.queued_bytes_max();
         if let Event::Activity { at, .. } = event {
@@ -243,7 +300,7 @@ impl Outbox {
             self.overflown.push((conn, queued_max));
         }
         if client.frames.len() > PIECE_BYTES {
-            let (mailbox, frames) = (client.mailbox.clone(), std::mem::take(&mut client.frames));
+            let (mailbox, frames) = (client.mailbox.clone(), client.take_frames());
             self.pack(mailbox, frames, None);
         }
     }

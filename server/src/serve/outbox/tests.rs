@@ -45,6 +45,27 @@ fn told(turn: Option<Turn>) -> Vec<String> {
 }
 
 #[test]
+fn a_large_turn_does_not_make_those_after_it_keep_as_much() {
+    let mut expected = Expected::default();
+    for (bytes, next) in [(1 << 20, 0), (100, 100), (200, 100), (300, 200), (50, 50), (50, 50)] {
+        expected.saw(bytes);
+        assert_eq!(expected.bytes(), next);
+    }
+}
+
+#[test]
+fn connections_that_follow_each_other_are_far_apart_when_hashed() {
+    let hash = |number| {
+        let mut hasher = ByNumber::default();
+        hasher.write_u64(number);
+        // The highest seven bits and the lowest are what a table looks at.
+        (hasher.finish() >> 57, hasher.finish() & 0xff)
+    };
+    let seen: std::collections::HashSet<_> = (0..256).map(hash).collect();
+    assert!(seen.len() > 250, "{}", seen.len());
+}
+
+#[test]
 fn a_turn_holds_facts_and_events_in_their_order() {
     let (mut outbox, _) = outbox();
     activity(&mut outbox, 1);
