@@ -16,6 +16,9 @@ use super::{
     Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, snapshot,
 };
 
+/// What is larger is written from where it lies: a second write costs less than a copy.
+pub(super) const COPIED_BYTES_MAX: usize = 64 << 10;
+
 /// A journal in a directory.
 pub(crate) struct FileStorage {
     directory: Directory,
@@ -197,10 +200,17 @@ impl FileStorage {
     }
 
     fn write_buffer(&mut self) -> Result<(), StorageError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        buffer.clear();
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         let open = self.open.as_mut().expect("a journal is read before it is appended to");
-        open.file.write_all(&self.buffer).map_err(StorageError::io("write to", &open.path))?;
-        open.records_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
+        open.file.write_all(bytes).map_err(StorageError::io("write to", &open.path))?;
+        open.records_bytes += bytes.len() as u64;
         Ok(())
     }
 
@@ -344,7 +354,13 @@ impl Storage for FileStorage {
             if taken > 0 && taken + bytes > self.segment_bytes_max {
                 self.roll()?;
             }
-            segment::encode(entry, end, self.durable, &mut self.buffer);
+            if entry.payload.len() < COPIED_BYTES_MAX {
+                segment::encode(entry, end, self.durable, &mut self.buffer);
+            } else {
+                segment::encode_header(entry, end, self.durable, &mut self.buffer);
+                self.write_buffer()?;
+                self.write(&entry.payload)?;
+            }
             end = Position(end.0 + bytes);
         }
         self.write_buffer()?;

@@ -79,6 +79,17 @@ pub(super) fn record_bytes(entry: &Entry) -> u64 {
 
 /// Appends an entry's record to `out`.
 pub(super) fn encode(entry: &Entry, position: Position, durable: Position, out: &mut Vec<u8>) {
+    encode_header(entry, position, durable, out);
+    out.extend_from_slice(&entry.payload);
+}
+
+/// Appends what stands before an entry's payload to `out`.
+pub(super) fn encode_header(
+    entry: &Entry,
+    position: Position,
+    durable: Position,
+    out: &mut Vec<u8>,
+) {
     let at = out.len();
     let length = u32::try_from(entry.payload.len()).expect("a turn's facts are below 4 GiB");
     let kind = match entry.kind {
@@ -91,11 +102,11 @@ pub(super) fn encode(entry: &Entry, position: Position, durable: Position, out: 
     out.extend_from_slice(&durable.0.to_le_bytes());
     out.extend_from_slice(&entry.time.0.to_le_bytes());
     out.extend_from_slice(&kind.to_le_bytes());
-    out.extend_from_slice(&entry.payload);
-    let checksum = checksum(&out[at..]);
+    let checksum = crc32c::crc32c_append(checksum(&out[at..]), &entry.payload);
     out[at + 4..at + 8].copy_from_slice(&checksum.to_le_bytes());
 }
 
+/// The checksum of a record, or of its beginning: of all but the checksum itself.
 fn checksum(record: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&record[..4]), &record[8..])
 }

@@ -82,6 +82,33 @@ fn expect_corrupt(dir: &Path, path: &Path, offset: u64) -> String {
 }
 
 #[test]
+fn entries_are_read_again_whether_they_were_copied_to_be_written_or_not() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let open = || FileStorage::open(dir.path(), 1 << 20).expect("it opens");
+    let sizes =
+        [0, 1, super::files::COPIED_BYTES_MAX - 1, super::files::COPIED_BYTES_MAX, 5, 900_000];
+    let entries = sizes.map(|size| {
+        let payload: Vec<u8> = (0..size).map(|at| at as u8).collect();
+        Entry { kind: Kind::Facts, time: Time(size as u64), payload: payload.into() }
+    });
+    let mut storage = open();
+    let mut end = storage.read(Position(0), &mut |_, _| Ok(())).expect("it reads");
+    // As one group; and again, so that a segment begins within one.
+    for _ in 0..2 {
+        end = storage.append(end, &entries).expect("it appends");
+    }
+    drop(storage);
+    let mut found = Vec::new();
+    let found_end = open().read(Position(0), &mut |_, entry| {
+        found.push(entry);
+        Ok(())
+    });
+    assert_eq!(found_end.expect("it reads"), end);
+    assert_eq!(found, [&entries[..], &entries[..]].concat());
+    assert_eq!(segments(dir.path()).len(), 2);
+}
+
+#[test]
 fn what_was_appended_is_read_again_over_many_segments() {
     let (dir, end) = filled(50, true);
     assert!(segments(dir.path()).len() > 5);
