@@ -154,6 +154,8 @@ pub struct Broker {
     stored_bytes: u64,
     /// Whether `stored_bytes` passed the high mark, and has not fallen under the low one since.
     is_high: bool,
+    /// Whether nothing is handed out any more, because its driver stops. Volatile.
+    is_ending: bool,
 
     conns: Map<ConnId, Conn>,
     leaving: Map<ConnId, Leaving>,
@@ -318,6 +320,7 @@ impl Broker {
             bereft: Vec::new(),
             stored_bytes: 0,
             is_high: false,
+            is_ending: false,
             conns: Map::default(),
             leaving: Map::default(),
             watchers: Set::default(),

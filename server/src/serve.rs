@@ -146,8 +146,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     };
     tracing::info!("{signal}: stopping; once more stops at once");
     health.set_stopping();
-    let _ = stop.send(());
-    namespaces.tell(|| Message::Stop).await;
+    namespaces.tell(|| Message::Stop(settings.shutdown_grace)).await;
     tokio::select! {
         stopped = ends.stopped() => stopped?,
         signal = signals.next() => {
@@ -156,6 +155,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
             )));
         }
     }
+    let _ = stop.send(());
     drop(namespaces);
     reloading.abort();
     server.abort();

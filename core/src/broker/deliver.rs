@@ -25,6 +25,18 @@ struct Room {
 }
 
 impl Broker {
+    /// From now on no message of a queue is handed out to those who wait: its driver is about to
+    /// stop, and lets what is in hand be settled. For whoever drives the broker, which refuses
+    /// requests for more by itself.
+    pub fn hand_out_nothing(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// How many messages are in hand; for whoever drives the broker.
+    pub fn leased(&self) -> u64 {
+        self.queues.values().map(|queue| queue.work.leased()).sum()
+    }
+
     /// Hands out what became ready, or what credit allows that came back.
     pub(super) fn deliver_woken(&mut self, out: &mut dyn Sink) {
         while !self.woken.is_empty() {
@@ -38,6 +50,9 @@ impl Broker {
     /// Hands out what is ready: to receives that wait, then to consumers in turn. What is left is
     /// held to the queue's bounds.
     fn deliver(&mut self, id: QueueId, out: &mut dyn Sink) {
+        if self.is_ending {
+            return self.look_after(id, out);
+        }
         if self.automatic >= AUTO_ACK_PER_APPLY_MAX && self.settles_at_once(id) {
             return self.tend_at(id, self.now, DeadlineReason::QueueOverflows);
         }

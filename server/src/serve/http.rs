@@ -51,6 +51,15 @@ impl Health {
         self.0.fetch_max(FAILED, Ordering::Relaxed);
     }
 
+    /// Whether it should go on living.
+    fn lives(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Relaxed) {
+            WELL | STOPPING => (StatusCode::OK, "ok\n"),
+            _ => self.answer(),
+        }
+    }
+
+    /// Whether it takes work.
     fn answer(&self) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Relaxed) {
             WELL => (StatusCode::OK, "ok\n"),
@@ -112,6 +121,7 @@ impl Site {
         Router::new()
             .route("/ws", get(websocket))
             .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
             .route("/metrics", get(scrape))
             .merge(control::http::router())
             .merge(api::router(&self))
@@ -145,6 +155,9 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    if let (status @ StatusCode::SERVICE_UNAVAILABLE, why) = site.health.answer() {
+        return (status, [(RETRY_AFTER, "1")], why).into_response();
+    }
     if let Err(reason) = site.doors.origin(&headers) {
         site.gate.turned_away(&reason, peer);
         return (StatusCode::FORBIDDEN, format!("{reason}\n")).into_response();
@@ -186,7 +199,13 @@ fn audit(account: &Account, peer: SocketAddr, op: &str, missing: &str) {
     }
 }
 
+/// Whether it lives: a server that stops or recovers does, and is not to be killed for that.
 async fn healthz(State(site): State<Site>) -> Response {
+    site.health.lives().into_response()
+}
+
+/// Whether it takes work.
+async fn readyz(State(site): State<Site>) -> Response {
     site.health.answer().into_response()
 }
 

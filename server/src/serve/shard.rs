@@ -4,10 +4,11 @@
 //! hands what was decided to the journal as one turn.
 
 mod control;
+mod ending;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanlight_core::codec::{self, DecodeError, FRAME_SLACK_BYTES, Frame};
@@ -78,8 +79,8 @@ pub(crate) enum Message {
     Control(Asked),
     /// Someone wants to look at the state; what that does should be little.
     Look(Look),
-    /// The server stops.
-    Stop,
+    /// The server stops, so long after this at the latest.
+    Stop(Duration),
 }
 
 /// The largest payload of a frame.
@@ -106,6 +107,8 @@ pub(crate) struct Shard {
     guard: Guard,
     journal: SyncSender<Job>,
     snapshot_due: SnapshotDue,
+    /// When it ends at the latest, once it is to end.
+    ends_at: Option<Instant>,
     metrics: Arc<Metrics>,
     recorder: Option<Recorder>,
 }
@@ -159,6 +162,7 @@ impl Shard {
             guard: Guard::default(),
             journal,
             snapshot_due,
+            ends_at: None,
             metrics,
             recorder: None,
         }
@@ -206,24 +210,23 @@ impl Shard {
                 Woken::Received(_) => {}
             }
             for message in messages.drain(..) {
-                if matches!(message, Message::Stop) {
-                    // What was sent before this is still answered; nothing comes after it.
-                    inbox.close();
-                } else {
-                    self.take(message)?;
-                }
+                self.take(message)?;
                 if self.outbox.turn_bytes() >= TURN_BYTES {
                     self.end_turn()?;
                 }
             }
             self.end_turn()?;
+            if self.has_ended() {
+                // What was sent before this is still answered; nothing comes after it.
+                inbox.close();
+            }
         }
     }
 
-    /// How long until the broker wants a tick.
+    /// How long until the broker wants a tick, or has to end.
     fn until_deadline(&mut self) -> Option<Duration> {
-        let (due, _) = self.broker.deadline()?;
-        self.clock.until(due)
+        let due = self.broker.deadline().and_then(|(due, _)| self.clock.until(due));
+        [due, self.until_end()].into_iter().flatten().min()
     }
 
     fn take(&mut self, message: Message) -> Result<(), JournalGone> {
@@ -253,7 +256,7 @@ impl Shard {
             }
             Message::Control(asked) => self.control(asked)?,
             Message::Look(look) => look(&self.broker, self.now),
-            Message::Stop => unreachable!("the loop takes it"),
+            Message::Stop(grace) => self.begin_to_end(grace),
         }
         Ok(())
     }
@@ -295,7 +298,10 @@ impl Shard {
             self.metrics.frames_received.add(1);
             match codec::decode(&mut rest, self.payload_bytes_max) {
                 Ok(Frame::Request(mut request)) => {
-                    if let Err(refusal) = self.guard.permit(conn, &request.op, &self.broker) {
+                    let permitted = self
+                        .still_does(&request.op)
+                        .and_then(|()| self.guard.permit(conn, &request.op, &self.broker));
+                    if let Err(refusal) = permitted {
                         self.outbox.refuse_request(conn, request.tag, refusal);
                         continue;
                     }
@@ -382,19 +388,5 @@ impl Shard {
             }
             Err(error) => self.fail(error),
         }
-    }
-
-    /// Everything that was sent is applied: says goodbye, as if every connection had closed, so
-    /// that attempts under way are remembered.
-    fn stop(mut self) -> Result<(), JournalGone> {
-        let refusal = Code::ShuttingDown.because("the server is going down");
-        for conn in self.outbox.connections() {
-            self.refuse(conn, refusal.clone());
-            let reason = "the server is going down".to_owned();
-            self.close(conn, Closing { code: 1001, reason });
-        }
-        self.end_turn()?;
-        self.recorder.take().into_iter().for_each(Recorder::end);
-        self.journal.send(Job::Stop { time: self.now }).map_err(|_| JournalGone)
     }
 }

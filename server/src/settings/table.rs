@@ -155,6 +155,10 @@ settings! {
     /// no further when it is used up
     "connections.incoming_bytes_max" "BYTES" true => incoming_bytes_max: Bytes = Bytes(256 << 20);
 
+    /// How long a server that was told to stop lets messages in hand be settled, while it hands out and
+    /// takes nothing; it stops at once when none is in hand
+    "shutdown_grace" "TIME" false => shutdown_grace: Duration = Duration::from_secs(10);
+
     /// How the log on standard error is written: text (for people) or json (an object a line)
     "log.format" "FORMAT" false => log_format: LogFormat = LogFormat::Text;
     /// What is logged: error, warn, info, debug, trace or off; also for a part alone, as in

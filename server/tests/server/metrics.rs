@@ -1,11 +1,13 @@
 //! The page of metrics: what it says, in which form, and that the documentation says the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use fanlight_core::{Assignor, Event, Op, Position, QueuePolicy, Start, Target, TopicPolicy};
+
+use serde_json::Value;
 
 use crate::client::{Client, batch, to_queue};
 use crate::exposition::{self, Exposition};
@@ -208,4 +210,57 @@ async fn the_documentation_names_every_metric_and_no_other() {
     } else {
         assert_eq!(page, expected, "run this with FANLIGHT_BLESS=1 to write the page anew");
     }
+}
+
+/// Everything in a dashboard that asks Prometheus for something.
+fn questions(dashboard: &Value, found: &mut Vec<String>) {
+    match dashboard {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "expr" || name == "query" => {
+                        found.push(text.clone());
+                    }
+                    other => questions(other, found),
+                }
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|value| questions(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_there_are() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let read = |name: &str| std::fs::read_to_string(docs.join(name)).expect("it is there");
+    let page = read("metrics.md");
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let name = cells.next()?.trim_end_matches('`').to_owned();
+        let (kind, labels) = (cells.next()?.to_owned(), cells.next()?.replace('`', ""));
+        Some((name, (kind, labels)))
+    });
+    let metrics: BTreeMap<String, (String, String)> = rows.collect();
+    let dashboard: Value = serde_json::from_str(&read("grafana.json")).expect("it is JSON");
+    let mut asked = Vec::new();
+    questions(&dashboard, &mut asked);
+    assert!(asked.len() > 40, "{}", asked.len());
+    let mut seen = BTreeSet::new();
+    for question in &asked {
+        let words = question.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|w| w.starts_with("fanlight_") || w.starts_with("process_")) {
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            let (kind, labels) =
+                metrics.get(name).unwrap_or_else(|| panic!("there is no {name}: {question}"));
+            assert_eq!(name != word, kind == "histogram", "{question}");
+            let rated = question.contains(&format!("rate({word}"));
+            assert_eq!(rated, kind == "counter" || kind == "histogram", "{question}");
+            let by_namespace = question.contains("namespace=~");
+            assert!(!by_namespace || labels.contains("namespace"), "{question}");
+            seen.insert(name.to_owned());
+        }
+    }
+    let known = seen.len() * 10 / metrics.len();
+    assert!(known >= 8, "the dashboard shows few of them: {seen:?}");
 }

@@ -42,6 +42,8 @@ fn prepare(command: &mut Command) {
             command.env_remove(variable);
         }
     }
+    // A test that ends a server is not about what is in hand, unless it says so.
+    command.env("FANLIGHT_SHUTDOWN_GRACE", "0s");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
@@ -151,10 +153,15 @@ impl Server {
 
     /// Ends it as `kill` without options does.
     pub(crate) fn terminate(self) -> Ended {
+        self.tell_to_end();
+        self.ended()
+    }
+
+    /// Tells it to end, as `kill` without options does.
+    pub(crate) fn tell_to_end(&self) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").arg(&pid).status().expect("there is a kill command");
         assert!(status.success());
-        self.ended()
     }
 
     /// Waits until it has ended by itself.
