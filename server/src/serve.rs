@@ -15,6 +15,7 @@ mod crash_points;
 pub(crate) mod data;
 mod gate;
 mod guard;
+mod health;
 mod http;
 mod journal;
 mod logging;
@@ -45,7 +46,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::settings::Settings;
 use connection::Reception;
 use gate::Gate;
-use http::{Health, Site};
+use health::Health;
+use http::Site;
 use metrics::Entrance;
 use namespaces::Namespaces;
 use origin::Doors;
@@ -115,7 +117,13 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     guarded(&settings, &gate, address)?;
     let tls = Tls::new(&settings).map_err(Error)?.map(Arc::new);
     let health = Arc::new(Health::default());
-    let (namespaces, mut ends) = Namespaces::start(&settings)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let early = health::early(health.clone());
+    let sockets = Sockets::new(early, tls.clone(), &settings, entrance.clone());
+    let full = sockets.router();
+    let server = tokio::spawn(sockets.take(listener, stopped));
+    // On this thread, which serves nobody: others answer meanwhile how far it is.
+    let (namespaces, mut ends) = Namespaces::start(&settings, &health)?;
     let (alive, mut goodbyes) = mpsc::channel(1);
     let site = Site {
         reception: Reception::new(&settings, entrance.clone()),
@@ -128,12 +136,11 @@ async fn serve(settings: Settings) -> Result<(), Error> {
         message_bytes_max: settings.message_bytes_max(),
         alive,
     };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let sockets = Sockets::new(site.router(), tls.clone(), &settings, entrance);
-    let server = tokio::spawn(sockets.take(listener, stopped));
     // Before anybody knows that the server is there to be stopped.
     let mut signals = Signals::listen()?;
     let mut reloading = reload::begin(gate.clone(), tls, namespaces.clone())?;
+    full.set(site.router()).expect("it is set here alone");
+    health.set_ready();
     announce(&settings, &gate, address);
 
     let signal = tokio::select! {

@@ -71,7 +71,8 @@ pub(crate) fn check(dir: &Path) -> Result<Found, Fault> {
     let mut storage = FileStorage::look(dir)?;
     let config =
         Config { seed: 0, limits: Limits { stored_bytes_max: u64::MAX, ..Limits::default() } };
-    let restored = recovery::restore(&mut storage, config, u64::MAX, &Clock::wall, &mut ())?;
+    let restored =
+        recovery::restore(&mut storage, config, u64::MAX, (&Clock::wall, &|_| ()), &mut ())?;
     restored.broker.check().map_err(|violation| Fault::Contradiction(violation.to_string()))?;
     let shelf = storage.shelf().expect("files have a shelf");
     let bodies = shelf.verify()?;

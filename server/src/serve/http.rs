@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State, WebSocketUpgrade};
@@ -19,6 +18,7 @@ use super::assets::{self, Asset};
 use super::connection::Reception;
 use super::control;
 use super::gate::{Gate, Guest, PROTOCOL_NAME};
+use super::health::Health;
 use super::metrics::{self, Entrance};
 use super::namespaces::{Namespace, Namespaces};
 use super::origin::Doors;
@@ -31,43 +31,6 @@ const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 /// What a WebSocket reads at once. All of it is touched by the first read and kept for as long as the
 /// socket is open: with the library's 128 KiB ten thousand idle ones would take 1.3 GB.
 const READ_BUFFER_BYTES: usize = 16 << 10;
-
-/// Whether the server is well.
-#[derive(Debug, Default)]
-pub(crate) struct Health(AtomicU8);
-
-const WELL: u8 = 0;
-const STOPPING: u8 = 1;
-const FAILED: u8 = 2;
-
-impl Health {
-    /// It is about to stop.
-    pub(crate) fn set_stopping(&self) {
-        self.0.fetch_max(STOPPING, Ordering::Relaxed);
-    }
-
-    /// Its journal failed.
-    pub(crate) fn set_failed(&self) {
-        self.0.fetch_max(FAILED, Ordering::Relaxed);
-    }
-
-    /// Whether it should go on living.
-    fn lives(&self) -> (StatusCode, &'static str) {
-        match self.0.load(Ordering::Relaxed) {
-            WELL | STOPPING => (StatusCode::OK, "ok\n"),
-            _ => self.answer(),
-        }
-    }
-
-    /// Whether it takes work.
-    fn answer(&self) -> (StatusCode, &'static str) {
-        match self.0.load(Ordering::Relaxed) {
-            WELL => (StatusCode::OK, "ok\n"),
-            STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "the journal failed\n"),
-        }
-    }
-}
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -155,8 +118,8 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if let (status @ StatusCode::SERVICE_UNAVAILABLE, why) = site.health.answer() {
-        return (status, [(RETRY_AFTER, "1")], why).into_response();
+    if site.health.trouble().is_some() {
+        return site.health.ready();
     }
     if let Err(reason) = site.doors.origin(&headers) {
         site.gate.turned_away(&reason, peer);
@@ -199,14 +162,12 @@ fn audit(account: &Account, peer: SocketAddr, op: &str, missing: &str) {
     }
 }
 
-/// Whether it lives: a server that stops or recovers does, and is not to be killed for that.
 async fn healthz(State(site): State<Site>) -> Response {
-    site.health.lives().into_response()
+    site.health.lives()
 }
 
-/// Whether it takes work.
 async fn readyz(State(site): State<Site>) -> Response {
-    site.health.answer().into_response()
+    site.health.ready()
 }
 
 async fn scrape(
@@ -254,21 +215,4 @@ async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     headers.insert(ETAG, etag_value);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn health_is_never_better_than_it_was() {
-        let health = Health::default();
-        assert_eq!(health.answer(), (StatusCode::OK, "ok\n"));
-        health.set_stopping();
-        assert_eq!(health.answer().0, StatusCode::SERVICE_UNAVAILABLE);
-        health.set_failed();
-        health.set_stopping();
-        let failed = (StatusCode::SERVICE_UNAVAILABLE, "the journal failed\n");
-        assert_eq!(health.answer(), failed);
-    }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::Error;
 use super::clock::Timing;
+use super::health::Health;
 use super::journal::{Ending, Journal, SnapshotDue};
 use super::metrics::Metrics;
 use super::recording::{Recorder, Tape};
@@ -50,12 +51,13 @@ pub(crate) struct Namespaces(Arc<BTreeMap<Arc<str>, Namespace>>);
 
 impl Namespaces {
     /// Recovers and starts every namespace that settings name.
-    pub(crate) fn start(settings: &Settings) -> Result<(Namespaces, Ends), Error> {
+    pub(crate) fn start(settings: &Settings, health: &Health) -> Result<(Namespaces, Ends), Error> {
         let dirs = directories(settings)?;
         let timing = Timing::new(settings.clock);
         // All of them are recovered before any of them changes something.
         let mut restored = Vec::new();
-        for (name, dir) in dirs {
+        let count = dirs.len() as u64;
+        for (index, (name, dir)) in (0..).zip(dirs) {
             let of = |error: String| match name == NAMESPACE_DEFAULT {
                 true => Error(error),
                 false => Error(format!("the namespace {name}: {error}")),
@@ -71,7 +73,9 @@ impl Namespaces {
                 Some(tape) => tape,
                 None => &mut nobody,
             };
-            let broker = recovery::restore(storage.as_mut(), config, memory, &clock, witness)
+            let told = |percent: u64| health.set_recovered((index * 100 + percent) / count);
+            let told = (&clock as _, &told as _);
+            let broker = recovery::restore(storage.as_mut(), config, memory, told, witness)
                 .map_err(|error| of(error.to_string()))?;
             let recorder = tape.map(Tape::start).transpose().map_err(Error)?;
             restored.push((name, storage, broker, recorder));

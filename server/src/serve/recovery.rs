@@ -93,7 +93,7 @@ pub(crate) fn restore(
     storage: &mut dyn Storage,
     config: Config,
     memory_bytes_max: u64,
-    clock: &dyn Fn(Time) -> Clock,
+    (clock, told): (&dyn Fn(Time) -> Clock, &dyn Fn(u64)),
     witness: &mut dyn Witness,
 ) -> Result<Restored, RecoveryError> {
     let begun = Instant::now();
@@ -117,7 +117,7 @@ pub(crate) fn restore(
     let pins = shelf.as_ref().map(Shelf::pin).transpose()?;
     shelf.inspect(|shelf| shelf.begin());
     memory.balance(&mut broker)?;
-    let mut progress = Progress::new(storage.bytes());
+    let mut progress = Progress::new(storage.bytes(), told);
     let mut foreign = None;
     let mut seen = Seen::default();
     let end = storage.read(from, &mut |after, entry| {
@@ -178,20 +178,23 @@ fn replay(broker: &mut Broker, entry: &Entry) -> Result<u64, String> {
 }
 
 /// Says on standard error how far recovery is, once that takes long.
-struct Progress {
+struct Progress<'t> {
+    /// Told how many hundredths are read.
+    told: &'t dyn Fn(u64),
     total: u64,
     begun: Instant,
     said: Option<Instant>,
     terminal: bool,
 }
 
-impl Progress {
-    fn new(total: u64) -> Progress {
+impl Progress<'_> {
+    fn new(total: u64, told: &dyn Fn(u64)) -> Progress<'_> {
         let terminal = logging::is_terminal();
-        Progress { total, begun: Instant::now(), said: None, terminal }
+        Progress { told, total, begun: Instant::now(), said: None, terminal }
     }
 
     fn at(&mut self, bytes: u64) {
+        (self.told)(self.percent(bytes));
         let every = if self.terminal { PROGRESS_EVERY.0 } else { PROGRESS_EVERY.1 };
         let due = match self.said {
             Some(said) => said.elapsed() >= every,
@@ -203,8 +206,12 @@ impl Progress {
         }
     }
 
+    fn percent(&self, bytes: u64) -> u64 {
+        (bytes * 100).checked_div(self.total).unwrap_or(100).min(100)
+    }
+
     fn say(&self, bytes: u64) {
-        let percent = (bytes * 100).checked_div(self.total).unwrap_or(100).min(100);
+        let percent = self.percent(bytes);
         let (done, total) = (bytes >> 20, self.total >> 20);
         let line = format!("recovering the journal: {percent} % ({done} of {total} MiB)");
         if self.terminal {

@@ -1,7 +1,7 @@
 //! Sockets: taking them, bounding them, and speaking HTTP over them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -42,7 +42,8 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What takes sockets.
 pub(crate) struct Sockets {
-    router: Router,
+    early: Router,
+    router: Arc<OnceLock<Router>>,
     tls: Option<Arc<Tls>>,
     open: Arc<Semaphore>,
     /// Those that are just being told that there is no place.
@@ -52,9 +53,9 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Sockets whose requests `router` answers.
+    /// Sockets whose requests `early` answers until there is another router.
     pub(crate) fn new(
-        router: Router,
+        early: Router,
         tls: Option<Arc<Tls>>,
         settings: &Settings,
         metrics: Arc<Entrance>,
@@ -62,7 +63,20 @@ impl Sockets {
         let max = (settings.connections_max as usize).min(Semaphore::MAX_PERMITS);
         let open = Arc::new(Semaphore::new(max));
         let refused = Arc::new(Semaphore::new(REFUSED_MAX));
-        Sockets { router, tls, open, refused, handshake_wait: settings.handshake_wait, metrics }
+        Sockets {
+            early,
+            router: Arc::default(),
+            tls,
+            open,
+            refused,
+            handshake_wait: settings.handshake_wait,
+            metrics,
+        }
+    }
+
+    /// Where the router goes that answers from then on.
+    pub(crate) fn router(&self) -> Arc<OnceLock<Router>> {
+        self.router.clone()
     }
 
     /// Takes sockets until it is told to stop.
@@ -133,17 +147,19 @@ impl Sockets {
         peer: Peer,
         place: OwnedSemaphorePermit,
     ) {
-        let router = TowerToHyperService::new(self.router.clone());
         let place = Arc::new(place);
+        let handshake_wait = self.handshake_wait;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             // A WebSocket outlives the conversation that began it, and keeps its place.
             request.extensions_mut().insert(place.clone());
-            router.call(request)
+            // A conversation may begin early and go on when all is there.
+            let router = self.router.get().unwrap_or(&self.early).clone();
+            TowerToHyperService::new(router).call(request)
         });
         let speaking = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.handshake_wait)
+            .header_read_timeout(handshake_wait)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();

@@ -101,6 +101,9 @@ settings! {
     /// than twice the size of that snapshot
     "snapshot_bytes" "BYTES" true => snapshot_bytes: Bytes = Bytes(256 << 20);
 
+    /// How long a server that was told to stop lets messages in hand be settled, while it hands out and
+    /// takes nothing; it stops at once when none is in hand
+    "shutdown_grace" "TIME" false => shutdown_grace: Duration = Duration::from_secs(10);
     /// The broker's time: wall (the machine's) or virtual (it stands still until `fanlight clock`
     /// moves it, so that a test need not wait)
     "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
@@ -154,10 +157,6 @@ settings! {
     /// Memory that messages on their way from all sockets to the broker may take; sockets are read
     /// no further when it is used up
     "connections.incoming_bytes_max" "BYTES" true => incoming_bytes_max: Bytes = Bytes(256 << 20);
-
-    /// How long a server that was told to stop lets messages in hand be settled, while it hands out and
-    /// takes nothing; it stops at once when none is in hand
-    "shutdown_grace" "TIME" false => shutdown_grace: Duration = Duration::from_secs(10);
 
     /// How the log on standard error is written: text (for people) or json (an object a line)
     "log.format" "FORMAT" false => log_format: LogFormat = LogFormat::Text;

@@ -1,6 +1,11 @@
 //! Health and the page.
 
-use crate::process::Server;
+use std::time::Instant;
+
+use fanlight_core::QueuePolicy;
+
+use crate::client::Client;
+use crate::process::{PATIENCE, Server};
 
 #[test]
 fn health_is_ok() {
@@ -59,4 +64,56 @@ fn a_name_that_was_made_to_lead_here_leads_nowhere() {
     }
     let origin = ("Origin", "http://rebound.example:7420");
     assert_eq!(upgrade(&server, &[("Host", "rebound.example:7420"), origin]), "421");
+}
+
+/// A snapshot that comes through a pipe keeps a server reading for as long as a test likes.
+#[tokio::test]
+async fn a_server_that_recovers_lives_and_says_how_far_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start_in(dir.path(), &["--snapshot-bytes", "1"]);
+    let mut client = Client::open(&server).await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    let snapshot = || {
+        let files = std::fs::read_dir(dir.path()).expect("it lists").flatten();
+        let mut names = files.filter_map(|file| file.file_name().into_string().ok());
+        names.find(|name| name.starts_with("snapshot-")).map(|name| dir.path().join(name))
+    };
+    let until = Instant::now() + PATIENCE;
+    while snapshot().is_none() {
+        assert!(Instant::now() < until, "no snapshot is taken");
+        assert_eq!(server.get("/readyz").0, 200);
+    }
+    server.terminate();
+    let path = snapshot().expect("it was just there");
+    let content = std::fs::read(&path).expect("it can be read");
+    std::fs::remove_file(&path).expect("it can be removed");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("there is a mkfifo command").success());
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    drop(listener);
+    let starting = Server::begin_in(dir.path(), address);
+    let ask = |path: &str| {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match starting.ask(path) {
+                Ok((status, head, body)) => {
+                    return (status, head, String::from_utf8_lossy(&body).into_owned());
+                }
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+        }
+    };
+    assert_eq!(ask("/healthz").0, 200);
+    for path in ["/readyz", "/metrics", "/ws", "/"] {
+        let (status, head, body) = ask(path);
+        assert_eq!((status, body.as_str()), (503, "recovering the journal: 0 %\n"), "{path}");
+        assert!(head.contains("retry-after: 1"), "{head}");
+    }
+    std::fs::write(&path, &content).expect("somebody reads the pipe");
+    let server = starting.ready();
+    assert_eq!(server.get("/readyz").0, 200);
+    let mut client = Client::open(&server).await;
+    assert!(client.take("jobs", 1).await.expect("the server is there").is_empty());
 }

@@ -19,6 +19,24 @@ pub(crate) struct Server {
     _stdout: BufReader<std::process::ChildStdout>,
 }
 
+/// A server that may not be ready.
+pub(crate) struct Starting {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Starting {
+    /// What it answers to a GET already, if it listens.
+    pub(crate) fn ask(&self, path: &str) -> std::io::Result<(u16, String, Vec<u8>)> {
+        get(self.address, path, &[])
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn ready(self) -> Server {
+        Server::ready(self.child).unwrap_or_else(|ended| panic!("not ready: {ended:?}"))
+    }
+}
+
 /// What is left of a server that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -118,12 +136,23 @@ impl Server {
         Server::try_spawn(command.arg(dir).args(args).envs(variables.iter().copied()))
     }
 
+    /// Starts one without waiting until it is ready.
+    pub(crate) fn begin_in(dir: &Path, address: SocketAddr) -> Starting {
+        let listen = address.to_string();
+        let mut command = command(&["--listen", &listen, "--data"]);
+        Starting { child: command.arg(dir).spawn().expect("the server starts"), address }
+    }
+
     fn spawn(command: &mut Command) -> Server {
         Server::try_spawn(command).unwrap_or_else(|ended| panic!("not ready: {ended:?}"))
     }
 
     fn try_spawn(command: &mut Command) -> Result<Server, Ended> {
-        let mut child = command.spawn().expect("the server starts");
+        Server::ready(command.spawn().expect("the server starts"))
+    }
+
+    /// Waits until it says that it is ready.
+    fn ready(mut child: Child) -> Result<Server, Ended> {
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut ready = String::new();
         stdout.read_line(&mut ready).expect("it says something");
