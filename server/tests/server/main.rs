@@ -19,6 +19,7 @@ mod namespaces;
 mod permissions;
 mod process;
 mod recording;
+mod rest;
 mod shutdown;
 mod start;
 mod tls;

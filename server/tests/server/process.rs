@@ -164,6 +164,11 @@ impl Server {
         Ok(Server { child, address, ready, _stdout: stdout })
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where WebSocket clients connect.
     pub(crate) fn url(&self) -> String {
         format!("ws://{}/ws", self.address)
