@@ -260,6 +260,11 @@ impl Inside {
         self.reception.permit(bytes).await
     }
 
+    /// How many of the largest answers may wait to be taken before the shard ends the connection.
+    pub(crate) fn answers_max(&self) -> usize {
+        (self.reception.outgoing_bytes_max / self.reception.frame_bytes_max).max(1)
+    }
+
     /// The largest frame that the shard takes; a larger one would end the connection.
     pub(crate) fn frame_bytes_max(&self) -> usize {
         self.reception.frame_bytes_max

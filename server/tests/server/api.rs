@@ -14,7 +14,9 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// In lower case.
     pub(crate) head: String,
-    /// Null where there is none.
+    /// The body in one line.
+    pub(crate) text: String,
+    /// The same as JSON; null where there is none.
     pub(crate) body: Value,
 }
 
@@ -74,11 +76,12 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     };
     let head = head.to_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = match body.trim() {
+    let text = body.trim().to_owned();
+    let body = match text.as_str() {
         "" => Value::Null,
         text => serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")),
     };
-    Answer { status: status.expect("a status"), head, body }
+    Answer { status: status.expect("a status"), head, text, body }
 }
 
 impl Server {

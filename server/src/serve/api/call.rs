@@ -16,10 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::connection::Reception;
 use super::super::gate::Guest;
 use super::super::namespaces::Namespace;
-use super::Api;
 use super::failure::Failure;
 use super::input::{self, Object};
 use super::line::{Asking, Kind, Reply};
+use super::{Api, BODIES_BYTES, enter};
 
 /// Bytes of a body that is no message.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -38,10 +38,11 @@ pub(super) struct Call {
     body: Mutex<Body>,
 }
 
-/// Bytes that came, and their share of the memory that requests on their way may take.
+/// Bytes that came, and their share of the memory that bodies may take: it is kept as long as what was
+/// made of them.
 pub(super) struct Load {
     pub(super) bytes: Bytes,
-    pub(super) permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl FromRequest<Api> for Call {
@@ -54,7 +55,7 @@ impl FromRequest<Api> for Call {
         })?;
         let names = names.iter().map(|(of, name)| (of.to_owned(), name.to_owned())).collect();
         let guest = parts.extensions.remove::<Guest>().ok_or_else(Failure::unexpected)?;
-        let namespace = parts.extensions.remove().ok_or_else(Failure::unexpected)?;
+        let (guest, namespace) = enter(&api.site, guest, &parts.uri)?;
         let query = read_query(parts.uri.query().unwrap_or_default())?;
         let mut call = Call {
             api: api.clone(),
@@ -176,7 +177,9 @@ impl Call {
         if length.is_some_and(|length| length > max) {
             return Err(too_large());
         }
-        let permit = self.reception().permit(length.unwrap_or(max).max(1)).await;
+        let share = u32::try_from(length.unwrap_or(max)).unwrap_or(u32::MAX).clamp(1, BODIES_BYTES);
+        let permit = self.api.bodies.clone().acquire_many_owned(share).await;
+        let permit = permit.map_err(|_| Failure::unexpected())?;
         let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
         let read = tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, max)).await;
         let late = |_| {
@@ -194,7 +197,7 @@ impl Call {
                 ),
             }
         })?;
-        Ok(Load { bytes, permit })
+        Ok(Load { bytes, _permit: permit })
     }
 
     /// The body as JSON; an empty one is as `{}`. Nothing may be left of the query.
@@ -233,7 +236,7 @@ impl Call {
     /// Asks, and waits for the answer.
     pub(super) async fn ask(&self, op: Op<'_>) -> Result<Reply, Failure> {
         let asking = self.begin(Kind::Plain, false)?;
-        asking.send(op, None).await.map_err(|failure| failure.of(&self.guest.account))
+        asking.send(op).await.map_err(|failure| failure.of(&self.guest.account))
     }
 
     /// Asks for a view.
@@ -247,6 +250,6 @@ pub(super) fn unsupported(kind: Option<&str>, right: &str) -> Failure {
     let came = kind.map_or("the body's type is not said".to_owned(), |kind| {
         format!("a body of type {kind:?} is not read here")
     });
-    let what = format!("{came}; send it with the header content-type: {right}");
+    let what = format!("{came}; say content-type: {right}, as curl does with --json");
     Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", what)
 }

@@ -214,7 +214,7 @@ pub(super) async fn start(mut call: Call) -> Result<Response, Failure> {
     };
     if dry_run {
         // It moves nothing, and its end says what it found.
-        let reply = call.begin(Kind::Job(None), false)?.send(op, None).await?;
+        let reply = call.begin(Kind::Job(None), false)?.send(op).await?;
         let Event::RedriveEnded { redrive, messages } = reply.event()? else {
             return Err(Failure::unexpected());
         };

@@ -15,7 +15,7 @@ use fanlight_core::{
     Session, Span, Tag, Time, View,
 };
 use fanlight_server::client::answered;
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::super::connection::Inside;
 use super::super::gate::Guest;
@@ -39,6 +39,9 @@ pub(super) struct Line {
     open: watch::Sender<bool>,
     /// It is to be closed from here.
     closing: Notify,
+    /// Places for requests whose answers may be large: more at once, decided in one turn, would be
+    /// more than may wait on a connection.
+    large: Semaphore,
 }
 
 struct State {
@@ -51,6 +54,9 @@ struct State {
     used_at: Instant,
     /// Whether the broker wants publishers to slow down.
     slowed: bool,
+    /// Whoever waited on it is gone: it takes nothing more, and ends when what else is under way is
+    /// answered.
+    left: bool,
     /// What it was told before it was closed.
     told: Option<Refusal<'static>>,
     /// Why it takes nothing any more.
@@ -60,6 +66,8 @@ struct State {
 /// A request that is not answered yet.
 struct Asked {
     kind: Kind,
+    /// Whether it may take long, and by its connection's end alone ends sooner.
+    waits: bool,
     /// None: whoever asked is gone.
     reply: Option<oneshot::Sender<Result<Reply, Refusal<'static>>>>,
     /// What came for it before its answer.
@@ -123,13 +131,11 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Asks, and waits for the answer; a refusal is a failure. `permit` is the request's share of
-    /// the memory that requests on their way may take, if it has one already.
-    pub(super) async fn send(
-        mut self,
-        op: Op<'_>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<Reply, Failure> {
+    /// Asks, and waits for the answer; a refusal is a failure.
+    pub(super) async fn send(mut self, op: Op<'_>) -> Result<Reply, Failure> {
+        let large = matches!(op, Op::Inspect { .. } | Op::Peek { .. } | Op::StartRedrive { .. })
+            || matches!(op, Op::Read { budget, .. } if budget.wait == Span::ZERO)
+            || matches!(op, Op::Receive { wait: Span::ZERO, .. });
         let mut frames = Vec::new();
         codec::encode_request(&Request { tag: self.tag, op }, &mut frames);
         let max = self.line.inside.frame_bytes_max();
@@ -139,10 +145,10 @@ impl Asking {
             return Err(Code::TooLarge.because(what).into());
         }
         self.line.is_open().await;
-        let permit = match permit {
-            Some(permit) => permit,
-            None => self.line.inside.permit(frames.len()).await,
-        };
+        let line = self.line.clone();
+        // Nobody closes the semaphore.
+        let _place = if large { line.large.acquire().await.ok() } else { None };
+        let permit = self.line.inside.permit(frames.len()).await;
         let Some(turn) = self.line.inside.turn().await else { return Err(stopping().into()) };
         if let Kind::Extend(span) = self.kind {
             // In the same turn of the shard, so that the broker's time is the same.
@@ -174,10 +180,11 @@ impl Drop for Asking {
         asked.reply = None;
         // A wait cannot be taken back by itself: it ends with its connection, if nothing else is
         // on that. Else what it brings is given back when it comes.
-        let waits = matches!(self.kind, Kind::Wait | Kind::Receive);
-        if waits && state.asked.len() == 1 && state.leases == 0 {
-            state.end(Code::NotOpen.because("whoever waited here is gone"));
-            self.line.closing.notify_one();
+        if asked.waits && state.leases == 0 {
+            state.left = true;
+            if state.end_if_left() {
+                self.line.closing.notify_one();
+            }
         }
     }
 }
@@ -208,10 +215,22 @@ impl State {
         }
     }
 
+    /// Ends it if whoever waited on it is gone and nobody else is there; says whether it did.
+    fn end_if_left(&mut self) -> bool {
+        if self.leases > 0 {
+            self.left = false;
+        }
+        let is_over = self.left && self.asked.values().all(|asked| asked.reply.is_none());
+        if is_over {
+            self.end(Code::NotOpen.because("whoever waited here is gone"));
+        }
+        is_over
+    }
+
     /// Asks for a view that says what time it is.
     fn ask_time(&mut self, kind: Kind, frames: &mut Vec<u8>) {
         let tag = self.next_tag();
-        self.asked.insert(tag, Asked { kind, reply: None, before: Vec::new() });
+        self.asked.insert(tag, Asked { kind, waits: false, reply: None, before: Vec::new() });
         let what = Inspect::List { of: Listed::Topics, after: "".into(), max: 1 };
         codec::encode_request(&Request { tag, op: Op::Inspect { what } }, frames);
     }
@@ -254,7 +273,7 @@ impl State {
     }
 
     fn answer(&mut self, tag: Tag, event: &Event<'_>, frame: Bytes) -> Vec<LeaseId> {
-        let Some(Asked { kind, reply, before }) = self.asked.remove(&tag) else {
+        let Some(Asked { kind, reply, before, .. }) = self.asked.remove(&tag) else {
             return Vec::new();
         };
         self.used_at = Instant::now();
@@ -305,11 +324,13 @@ impl Line {
             held_until: Time::ZERO,
             used_at: Instant::now(),
             slowed: false,
+            left: false,
             told: None,
             ended: None,
         };
         Line {
             conn: inside.conn,
+            large: Semaphore::new(inside.answers_max()),
             inside,
             state: Mutex::new(state),
             open: watch::Sender::new(false),
@@ -332,16 +353,22 @@ impl Line {
         state.ended.is_none().then_some(state.asked.len())
     }
 
-    /// Gives a request its place, unless the line takes no more; if it has to be `alone`, then only
-    /// where nothing is held and nothing else is under way.
-    pub(super) fn begin(self: &Arc<Line>, kind: Kind, alone: bool) -> Option<Asking> {
+    /// Gives a request its place, unless the line takes no more. Unless it is `shared`, what `waits`
+    /// has to be alone: nothing is held and nothing else is under way; and nothing else comes to
+    /// where something waits.
+    pub(super) fn begin(self: &Arc<Line>, kind: Kind, waits: bool, shared: bool) -> Option<Asking> {
         let mut state = self.state();
-        if state.ended.is_some() || (alone && !(state.asked.is_empty() && state.leases == 0)) {
+        let is_free = match waits {
+            true => state.asked.is_empty() && state.leases == 0,
+            false => !state.asked.values().any(|asked| asked.waits),
+        };
+        if state.ended.is_some() || state.left || !(is_free || shared) {
             return None;
         }
         let tag = state.next_tag();
         let (reply, answer) = oneshot::channel();
-        state.asked.insert(tag, Asked { kind, reply: Some(reply), before: Vec::new() });
+        let asked = Asked { kind, waits, reply: Some(reply), before: Vec::new() };
+        state.asked.insert(tag, asked);
         state.used_at = Instant::now();
         drop(state);
         Some(Asking { line: self.clone(), tag, kind, answer, sent: false })
@@ -399,7 +426,10 @@ impl Line {
                 break;
             };
             let frame = message.slice_ref(&before[..before.len() - rest.len()]);
-            back.extend(self.state().event(&event, frame));
+            let mut state = self.state();
+            back.extend(state.event(&event, frame));
+            // The loop that called this looks whether it ended.
+            state.end_if_left();
         }
         self.inside.mailbox.wrote(message.len());
         if !back.is_empty() {

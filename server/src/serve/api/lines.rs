@@ -45,7 +45,7 @@ impl Lines {
     ) -> Result<Asking, Failure> {
         let mut all = self.all();
         let own = all.entry(whose(namespace, guest)).or_default();
-        if let Some(asking) = own.iter().find_map(|line| line.begin(kind, waits)) {
+        if let Some(asking) = own.iter().find_map(|line| line.begin(kind, waits, false)) {
             return Ok(asking);
         }
         if own.len() < LINES_MAX
@@ -53,7 +53,7 @@ impl Lines {
         {
             let line = Arc::new(Line::new(reception.inside(namespace.shard.clone())));
             own.push(line.clone());
-            let asking = line.begin(kind, false).ok_or_else(Failure::unexpected)?;
+            let asking = line.begin(kind, waits, false).ok_or_else(Failure::unexpected)?;
             let (lines, guest, whose) = (self.clone(), guest.clone(), whose(namespace, guest));
             tokio::spawn(async move {
                 line.serve(guest).await;
@@ -64,7 +64,7 @@ impl Lines {
         }
         let mut shared: Vec<_> = own.iter().filter_map(|line| Some((line.load()?, line))).collect();
         shared.sort_by_key(|(load, _)| *load);
-        let asking = shared.iter().find_map(|(_, line)| line.begin(kind, false));
+        let asking = shared.iter().find_map(|(_, line)| line.begin(kind, waits, true));
         asking.ok_or_else(|| {
             let user = &guest.account.name;
             let what = format!("the user {user} has as many connections as it may");
@@ -82,7 +82,7 @@ impl Lines {
     ) -> Option<Asking> {
         let all = self.all();
         let own = all.get(&whose(namespace, guest))?;
-        own.iter().find(|line| line.conn == conn)?.begin(kind, false)
+        own.iter().find(|line| line.conn == conn)?.begin(kind, false, true)
     }
 
     fn forget(&self, whose: &Whose, conn: ConnId) {

@@ -29,37 +29,48 @@ mod routes;
 mod topics;
 mod work_groups;
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use fanlight_core::Code;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
+use super::gate::Guest;
 use super::http::Site;
+use super::namespaces::Namespace;
 use super::sockets::Peer;
 pub(crate) use failure::Failure;
 use lines::Lines;
+
+/// Bytes of all bodies that are being read or worked on; others wait.
+const BODIES_BYTES: u32 = 64 << 20;
 
 /// What every request over HTTP shares.
 #[derive(Clone)]
 pub(crate) struct Api {
     site: Site,
     lines: Lines,
+    /// Bytes that bodies may still take. Apart from what WebSockets have: a body that comes slowly
+    /// holds up other bodies only.
+    bodies: Arc<Semaphore>,
 }
 
 /// Everything under `/v1`.
 pub(crate) fn router(site: &Site) -> Router<Site> {
-    let api = Api { site: site.clone(), lines: Lines::default() };
+    let bodies = Arc::new(Semaphore::new(BODIES_BYTES as usize));
+    let api = Api { site: site.clone(), lines: Lines::default(), bodies };
     let routes = routes::all().router.layer(middleware::from_fn_with_state(site.clone(), guarded));
     Router::new().merge(routes.with_state(api))
 }
 
 /// Lets a request on if it does not come from another's page, and whoever makes it proves who that
-/// is, and has something to do in the namespace that it names: the request then carries its
-/// [`Guest`](super::gate::Guest) and its [`Namespace`](super::namespaces::Namespace).
+/// is: the request then carries its [`Guest`].
 pub(crate) async fn guarded(
     State(site): State<Site>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -75,17 +86,16 @@ pub(crate) async fn guarded(
         Ok(guest) => guest,
         Err(denied) => return Failure::from(denied).into_response(),
     };
-    match site.enter(guest, request.uri()) {
-        Ok((guest, namespace)) => {
-            request.extensions_mut().insert(guest);
-            request.extensions_mut().insert(namespace);
-            next.run(request).await
-        }
-        Err((StatusCode::FORBIDDEN, reason)) => {
-            Failure::from(Code::AccessRefused.because(reason)).into_response()
-        }
-        Err((status, reason)) => Failure::new(status, "UnknownNamespace", reason).into_response(),
-    }
+    request.extensions_mut().insert(guest);
+    next.run(request).await
+}
+
+/// Leads somebody into the namespace that its request names.
+pub(crate) fn enter(site: &Site, guest: Guest, uri: &Uri) -> Result<(Guest, Namespace), Failure> {
+    site.enter(guest, uri).map_err(|(status, reason)| match status {
+        StatusCode::FORBIDDEN => Code::AccessRefused.because(reason).into(),
+        status => Failure::new(status, "UnknownNamespace", reason),
+    })
 }
 
 /// An answer in JSON.

@@ -12,9 +12,9 @@ use super::line::{Kind, Reply};
 use super::message::{self, Beside, Read};
 
 /// The kinds of body that are read.
-const KINDS: &str = "application/json (one message, or an array of them), application/x-ndjson (a \
-                     message a line), or text/plain or application/octet-stream (the body of one \
-                     message, as it is)";
+const KINDS: &str = "application/x-ndjson (a message a line), text/plain or \
+                     application/octet-stream (the body of one message, as it is), or \
+                     application/json (one message, or an array of them)";
 
 /// `POST /v1/queues/{queue}/messages`
 pub(super) async fn to_queue(call: Call) -> Result<Response, Failure> {
@@ -65,12 +65,11 @@ async fn publish(
         Some("application/x-ndjson") => message::lines(&load.bytes)?,
         Some(_) | None => message::plain(&load.bytes, &beside)?,
     };
-    drop(load.bytes);
     let count = records.count();
     let target = to.clone();
     let op = Op::Publish { to, confirm: true, unroutable, records, by: None, transactional: false };
     let asking = call.begin(Kind::Plain, false)?;
-    let reply = asking.send(op, Some(load.permit)).await;
+    let reply = asking.send(op).await;
     let reply = reply.map_err(|failure| failure.of(&call.guest.account))?;
     published(&reply, count, &target)
 }

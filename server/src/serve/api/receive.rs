@@ -54,7 +54,7 @@ pub(super) async fn receive(mut call: Call) -> Result<Response, Failure> {
     let kind = if auto_ack { Kind::Wait } else { Kind::Receive };
     let asking = call.begin(kind, wait > Span::ZERO)?;
     let conn = asking.line.conn;
-    let reply = asking.send(op, None).await?;
+    let reply = asking.send(op).await?;
     let Event::Received { deliveries, left, .. } = reply.event()? else {
         return Err(Failure::unexpected());
     };
@@ -140,7 +140,7 @@ async fn settle(
             continue;
         };
         let leases = given.iter().map(|(lease, _)| *lease).collect();
-        let reply = asking.send(op(leases), None).await?;
+        let reply = asking.send(op(leases)).await?;
         let Event::Settled { count, stale, .. } = reply.event()? else {
             return Err(Failure::unexpected());
         };

@@ -42,7 +42,7 @@ pub(super) async fn read(mut call: Call) -> Result<Response, Failure> {
     let (topic, partition) = (call.name("topic"), call.number("partition")?);
     let op = Op::Read { topic: topic.as_str().into(), partition, from, budget };
     let asking = call.begin(Kind::Wait, wait > Span::ZERO)?;
-    let reply = asking.send(op, None).await?;
+    let reply = asking.send(op).await?;
     let Event::ReadDone { start, end, stable_end, batch, .. } = reply.event()? else {
         return Err(Failure::unexpected());
     };

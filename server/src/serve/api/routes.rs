@@ -59,7 +59,10 @@ pub(super) fn all() -> Routes {
         .get("/v1/overview", lists::overview)
         .get("/v1/connections", lists::connections)
         .get("/v1/connections/{connection}", lists::connection);
-    let router = routes.router.route("/v1/{*rest}", any(nothing_there));
+    let mut router = routes.router;
+    for elsewhere in ["/v1", "/v1/", "/v1/{*rest}"] {
+        router = router.route(elsewhere, any(nothing_there));
+    }
     Routes { router: router.method_not_allowed_fallback(wrong_method), list: routes.list }
 }
 
