@@ -1,10 +1,12 @@
 //! The project's own commands, run as `cargo xtask <command>`.
 //!
-//! A fresh machine needs Rust and a C compiler, and for tests Node. All else (a Rust that builds for
-//! the web, wasm-bindgen, trunk, Chromium, npm packages) is fetched into a private cache on first
-//! use, and found there afterwards. Nothing is installed system-wide. Only `std` is used, so that
-//! the first command on a fresh machine starts within seconds.
+//! A fresh machine needs Rust and a C compiler, and for tests Node; where there is Python, too, the
+//! HTTP API is held against its description. All else (a Rust that builds for the web, wasm-bindgen,
+//! trunk, Chromium, packages of npm and Python) is fetched into a private cache on first use, and
+//! found there afterwards. Nothing is installed system-wide. Only `std` is used, so that the first
+//! command on a fresh machine starts within seconds.
 
+mod api;
 mod bindgen;
 mod cache;
 mod chromium;
@@ -17,6 +19,7 @@ mod play;
 mod process;
 mod progress;
 mod project;
+mod python;
 mod sim;
 mod summary;
 mod supply;

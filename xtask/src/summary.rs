@@ -19,7 +19,14 @@ impl AddAssign for Tally {
 /// What one line of output adds to the count; most lines add nothing.
 pub(crate) fn count(line: &str) -> Tally {
     let line = line.trim();
-    line.strip_prefix("test result: ").map_or_else(|| count_node(line), count_rust)
+    match line.strip_prefix("test result: ") {
+        Some(rest) => count_rust(rest),
+        None => {
+            let mut tally = count_node(line);
+            tally += count_schemathesis(line);
+            tally
+        }
+    }
 }
 
 /// The rest of `test result: ok. 12 passed; 0 failed; …`, from Rust's runner and wasm-bindgen's.
@@ -46,6 +53,23 @@ fn count_node(line: &str) -> Tally {
         "fail" | "cancelled" => Tally { passed: 0, failed: number },
         _ => Tally::default(),
     }
+}
+
+/// `818 generated, 818 passed`, or `4241 generated, 3 found 3 unique failures, 1 errored`.
+fn count_schemathesis(line: &str) -> Tally {
+    let part = |part: &str| {
+        let (number, what) = part.split_once(' ')?;
+        Some((number.parse::<u64>().ok()?, what.split(' ').next().unwrap_or_default().to_owned()))
+    };
+    let parts: Option<Vec<(u64, String)>> = line.split(", ").map(part).collect();
+    let parts = parts.unwrap_or_default();
+    let Some(((generated, word), rest)) = parts.split_first() else { return Tally::default() };
+    if word != "generated" {
+        return Tally::default();
+    }
+    let bad = rest.iter().filter(|(_, what)| matches!(what.as_str(), "found" | "errored"));
+    let failed = bad.map(|(number, _)| number).sum();
+    Tally { passed: generated.saturating_sub(failed), failed }
 }
 
 #[cfg(test)]
@@ -77,6 +101,13 @@ mod tests {
             tally(2, 2)
         );
         assert_eq!(sum(&["ℹ tests 3", "ℹ pass 3", "ℹ fail 0", "ℹ duration_ms 12.5"]), tally(3, 0));
+    }
+
+    #[test]
+    fn the_summary_of_schemathesis_is_counted() {
+        assert_eq!(count("  818 generated, 818 passed"), tally(818, 0));
+        let bad = "4189 generated, 9 found 9 unique failures, 1 errored";
+        assert_eq!(count(bad), tally(4_179, 10));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::Result;
+use crate::api;
 use crate::chromium;
 use crate::files;
 use crate::npm;
@@ -35,7 +36,7 @@ struct Step {
     run: fn(&mut Toolbox, &mut Tally) -> Result<()>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         about: "the code is formatted",
@@ -105,6 +106,13 @@ const STEPS: [Step; 11] = [
             cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
             count(except(&mut cargo, &NOT_NATIVE), tally)
         },
+    },
+    Step {
+        name: "api",
+        about: "the HTTP API is as its OpenAPI file describes it, says schemathesis",
+        needs: "tests/api/requirements.txt",
+        counts: true,
+        run: api::check,
     },
     Step {
         name: "planted",
