@@ -10,6 +10,7 @@ mod data;
 mod dlq;
 mod exchanges;
 mod failure;
+mod fault;
 mod groups;
 mod look;
 pub(crate) mod message;
@@ -168,6 +169,8 @@ enum Command {
     Watch(watch::Options),
     /// Show, move, stop and start the time of a server with a virtual clock
     Clock(clock::Options),
+    /// Let something go wrong, on a server that was started with --faults
+    Fault(fault::Options),
     /// Do a run again that `fanlight serve --record` wrote down, and look whether the same follows
     Replay(replay::Options),
     /// Look whether a data directory is as it should be
@@ -259,6 +262,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Dlq(options) => block_on(dlq::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
         Command::Clock(options) => block_on(clock::run(options, session)),
+        Command::Fault(options) => block_on(fault::run(options, session)),
         Command::Replay(options) => replay::run(&options, session),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),

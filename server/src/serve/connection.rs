@@ -144,6 +144,10 @@ impl Reception {
             }
             Ended::Closed => {}
         }
+        if mailbox.is_cut() {
+            writer.abort();
+            return because;
+        }
         // The client's half of the closing handshake.
         let farewell = async { while let Some(Ok(_)) = stream.next().await {} };
         let _ = tokio::time::timeout(GOODBYE_MAX, farewell).await;
@@ -355,6 +359,7 @@ async fn write(
                 }
                 metrics.sent_bytes.add(bytes as u64);
             }
+            Outgoing::Close(closing) if closing.is_cut() => return,
             Outgoing::Close(Closing { code, reason }) => {
                 let reason = shortened(&reason).into();
                 // The client may be gone already.

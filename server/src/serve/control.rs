@@ -1,9 +1,10 @@
-//! What tests ask of a server beside its broker: to move its clock.
+//! What tests ask of a server beside its broker: to move its clock, and to let something go wrong.
 //!
 //! A request comes as JSON: over HTTP, or as a text message over the WebSocket, where frames are
 //! binary. It goes through the shard, and its answer through the journal's queue, as any event: so
 //! whatever it caused has been decided, and is as durable as a confirm is, before it is answered.
 
+pub(crate) mod faults;
 pub(crate) mod http;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use self::faults::{Fault, FaultAsk};
 use super::mailbox::Mailbox;
 use crate::access::Account;
 
@@ -42,6 +44,8 @@ pub(crate) enum Asker {
 pub(crate) enum Ask {
     /// Something about the clock.
     Clock(ClockAsk),
+    /// Something about faults.
+    Fault(FaultAsk),
 }
 
 /// What can be asked of the clock.
@@ -80,6 +84,12 @@ impl Trouble {
              {user} --tag admin`)"
         );
         Trouble { code: "forbidden", message }
+    }
+
+    /// There are no faults on this server.
+    pub(crate) fn no_faults() -> Trouble {
+        let message = "faults are not switched on; start the server with --faults";
+        Trouble { code: "no_faults", message: message.to_owned() }
     }
 
     /// The clock is the wall's.
@@ -158,6 +168,10 @@ enum Answered<'a> {
 pub(crate) enum Done {
     /// The clock, after it.
     Clock(ClockView),
+    /// A fault that was added.
+    Fault(Fault),
+    /// The faults that are waited for.
+    Faults(Vec<Fault>),
 }
 
 /// An answer as text.
@@ -174,8 +188,8 @@ pub(crate) fn read(conn: ConnId, text: &str, account: &Account) -> Asked {
         return Asked { asker, id: None, what: Err(Trouble::bad(what)) };
     }
     let example = "it should be as {\"id\":1,\"clock\":{\"advance\":\"30s\"}}, with \
-                   clock \"show\", \"freeze\", \"resume\" or {\"advance\": TIME}; the frames of the \
-                   protocol come in binary messages";
+                   clock \"show\", \"freeze\", \"resume\" or {\"advance\": TIME}, or fault \"list\", \
+                   {\"add\": FAULT} or {\"clear\": ID or null}; the frames of the protocol come in binary messages";
     let bad = |error: serde_json::Error| Trouble::bad(format!("{error}; {example}"));
     let mut value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
@@ -183,16 +197,20 @@ pub(crate) fn read(conn: ConnId, text: &str, account: &Account) -> Asked {
     };
     let id = value.as_object_mut().and_then(|object| object.remove("id"));
     let what = serde_json::from_value::<Text>(value).map_err(bad);
-    let what = what.map(|Text::Clock(ask)| Ask::Clock(ask)).and_then(|ask| permit(ask, account));
+    let what = what.map(|text| match text {
+        Text::Clock(ask) => Ask::Clock(ask),
+        Text::Fault(ask) => Ask::Fault(ask),
+    });
+    let what = what.and_then(|ask| permit(ask, account));
     Asked { asker, id, what }
 }
 
 /// Whether somebody may ask for it: everybody may look, and an admin may do.
 pub(crate) fn permit(ask: Ask, account: &Account) -> Result<Ask, Trouble> {
     match ask {
-        Ask::Clock(ClockAsk::Show) => Ok(ask),
-        Ask::Clock(_) if account.is_admin() => Ok(ask),
-        Ask::Clock(_) => Err(Trouble::forbidden(&account.name)),
+        Ask::Clock(ClockAsk::Show) | Ask::Fault(FaultAsk::List) => Ok(ask),
+        Ask::Clock(_) | Ask::Fault(_) if account.is_admin() => Ok(ask),
+        Ask::Clock(_) | Ask::Fault(_) => Err(Trouble::forbidden(&account.name)),
     }
 }
 
@@ -200,6 +218,7 @@ pub(crate) fn permit(ask: Ask, account: &Account) -> Result<Ask, Trouble> {
 #[serde(rename_all = "snake_case")]
 enum Text {
     Clock(ClockAsk),
+    Fault(FaultAsk),
 }
 
 /// `"30s"`, or a number of milliseconds.

@@ -20,6 +20,21 @@ pub(crate) struct Closing {
     pub(crate) reason: String,
 }
 
+/// The close code that no close frame has (RFC 6455, 7.4.1): the connection just ends.
+const ABNORMAL: u16 = 1006;
+
+impl Closing {
+    /// An end without a goodbye.
+    pub(crate) fn cut() -> Closing {
+        Closing { code: ABNORMAL, reason: "the connection was cut, by a fault".to_owned() }
+    }
+
+    /// Whether it is one without a goodbye.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.code == ABNORMAL
+    }
+}
+
 /// What is to be done with a connection next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
@@ -44,6 +59,8 @@ pub(crate) struct Mailbox {
     written: Notify,
     /// Whether the connection has begun with its session.
     opened: AtomicBool,
+    /// Whether it ends without a goodbye.
+    cut: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +100,7 @@ impl Mailbox {
             queued_max,
             written: Notify::new(),
             opened: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         }
     }
 
@@ -99,6 +117,11 @@ impl Mailbox {
     /// Whether it has.
     pub(crate) fn is_opened(&self) -> bool {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Whether it ends without a goodbye.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Bytes that were announced and are not yet written.
@@ -125,6 +148,7 @@ impl Mailbox {
 
     /// Closes the connection after what was delivered.
     pub(crate) fn close(&self, closing: Closing) {
+        self.cut.fetch_or(closing.is_cut(), Ordering::Relaxed);
         self.waiting().closing.get_or_insert(closing);
         self.changed.notify_one();
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::Error;
 use super::clock::Timing;
+use super::control::faults::Faults;
 use super::health::Health;
 use super::journal::{Ending, Journal, SnapshotDue};
 use super::metrics::Metrics;
@@ -80,11 +81,13 @@ impl Namespaces {
             let recorder = tape.map(Tape::start).transpose().map_err(Error)?;
             restored.push((name, storage, broker, recorder));
         }
+        let faults = settings.faults.then(Arc::<Faults>::default);
         let mut ends = Ends(JoinSet::new());
         let all = restored.into_iter().map(|(name, storage, restored, recorder)| {
             let name: Arc<str> = name.into();
             let metrics = Arc::new(Metrics::default());
-            let (shard, end) = begin(settings, storage, restored, &metrics, recorder);
+            let (shard, end) =
+                begin(settings, storage, restored, &metrics, recorder, faults.clone());
             let ended = name.clone();
             ends.0.spawn(async move { (ended, end.await) });
             (name.clone(), Namespace { name, shard, metrics })
@@ -216,6 +219,7 @@ fn begin(
     restored: Restored,
     metrics: &Arc<Metrics>,
     recorder: Option<Recorder>,
+    faults: Option<Arc<Faults>>,
 ) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
     let Restored { broker, memory, clock, journal: recovered, seen: _ } = restored;
     let keeps = storage.keeps();
@@ -233,6 +237,7 @@ fn begin(
         metrics.clone(),
     );
     shard.record(recorder);
+    shard.allow(faults);
     let journal = Journal::new(
         storage,
         settings.sync,

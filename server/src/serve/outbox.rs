@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanlight_core::{
-    Activity, CloseReason, ConnId, Effect, Event, Fact, PROTOCOL, Refusal, Sink, Tag, Time, codec,
+    Activity, CloseReason, ConnId, Effect, Event, Fact, PROTOCOL, Refusal, Request, Sink, Tag,
+    Time, codec,
 };
 
+use super::control::faults::{Faults, Faulty, Verdict};
 use super::guard::visible;
 use super::journal::{Parcel, Turn};
 use super::mailbox::{Closing, Mailbox};
@@ -100,6 +102,8 @@ pub(crate) struct Outbox {
     /// Whether a queue came or went since that was asked for.
     queues_changed: bool,
     metrics: Arc<Metrics>,
+    /// Only where faults are switched on.
+    faulty: Option<Box<Faulty>>,
 }
 
 impl Outbox {
@@ -116,6 +120,7 @@ impl Outbox {
             overflown: Vec::new(),
             queues_changed: false,
             metrics,
+            faulty: None,
         }
     }
 
@@ -151,8 +156,11 @@ impl Outbox {
         connections
     }
 
-    /// The broker is about to hear of a connection.
-    pub(crate) fn set_opened(&mut self, conn: ConnId) {
+    /// The broker is about to hear of a connection, which calls itself so.
+    pub(crate) fn set_opened(&mut self, conn: ConnId, name: &str) {
+        if let Some(faulty) = &mut self.faulty {
+            faulty.opened(conn, name);
+        }
         if let Some(client) = self.clients.get_mut(&conn) {
             client.opened = true;
             client.mailbox.set_opened();
@@ -161,11 +169,15 @@ impl Outbox {
 
     /// Forgets a connection that is gone; says whether the broker still knows it.
     pub(crate) fn remove(&mut self, conn: ConnId) -> bool {
+        if let Some(faulty) = &mut self.faulty {
+            faulty.gone(conn);
+        }
         self.clients.remove(&conn).is_some_and(|client| client.opened)
     }
 
     /// Closes a connection after its events so far; says whether the broker still knows it.
     pub(crate) fn close(&mut self, conn: ConnId, closing: Closing) -> bool {
+        self.release(Time(u64::MAX), Some(conn));
         let Some(client) = self.clients.remove(&conn) else { return false };
         self.pack(client.mailbox, client.frames, Some(closing));
         client.opened
@@ -203,6 +215,7 @@ impl Outbox {
 
     /// The turn so far, if there is anything in it; a new one begins.
     pub(crate) fn end_turn(&mut self, now: Time, stored_bytes: u64) -> Option<Turn> {
+        self.release(now, None);
         for conn in std::mem::take(&mut self.concerned) {
             if let Some(client) = self.clients.get_mut(&conn) {
                 client.concerned = false;
@@ -228,6 +241,58 @@ impl Outbox {
         mailbox.announce(frames.len());
         self.parcels_bytes += frames.len();
         self.parcels.push(Parcel { mailbox, frames: Bytes::from(frames), text: None, closing });
+    }
+
+    /// Lets tests ask for faults.
+    pub(crate) fn allow(&mut self, faults: Option<Arc<Faults>>) {
+        self.faulty = faults.map(|faults| Box::new(Faulty::new(faults)));
+    }
+
+    /// The faults, where there are any.
+    pub(crate) fn faults(&self) -> Option<&Faults> {
+        self.faulty.as_ref().map(|faulty| &**faulty.faults())
+    }
+
+    /// It is so late.
+    pub(crate) fn at(&mut self, now: Time) {
+        if let Some(faulty) = &mut self.faulty {
+            faulty.at(now);
+        }
+    }
+
+    /// A connection asks for something; the refusal, if it is a fault's.
+    pub(crate) fn asked(
+        &mut self,
+        conn: ConnId,
+        request: &Request<'_>,
+    ) -> Option<Refusal<'static>> {
+        self.faulty.as_mut()?.asked(conn, request)
+    }
+
+    /// A connection that a fault cuts.
+    pub(crate) fn take_cut(&mut self) -> Option<ConnId> {
+        self.faulty.as_mut()?.take_cut()
+    }
+
+    /// When something is to be told that a fault keeps back.
+    pub(crate) fn due(&self) -> Option<Time> {
+        self.faulty.as_ref()?.due()
+    }
+
+    /// Tells what was kept back until now: all of it, or what is of one connection.
+    fn release(&mut self, now: Time, of: Option<ConnId>) {
+        let Some(faulty) = &mut self.faulty else { return };
+        for (conn, frame) in faulty.release(now, of) {
+            let Some(client) = self.clients.get_mut(&conn) else { continue };
+            client.frames.extend_from_slice(&frame);
+            if !client.concerned {
+                client.concerned = true;
+                self.concerned.push(conn);
+            }
+        }
+        if let Some(conn) = of {
+            faulty.gone(conn);
+        }
     }
 
     /// Answers a control request of a connection, after its events so far.
@@ -266,8 +331,17 @@ impl Outbox {
         if client.frames.capacity() == 0 {
             client.frames.reserve_exact(client.expected.bytes());
         }
-        let queued = client.mailbox.queued_bytes() + client.frames.len();
+        let mut queued = client.mailbox.queued_bytes() + client.frames.len();
         let queued_max = client.mailbox.queued_bytes_max();
+        let begun = client.frames.len();
+        let mut verdict = Verdict::Tell;
+        if let Some(faulty) = &mut self.faulty {
+            verdict = faulty.told(conn, event);
+            queued += faulty.held_bytes(conn);
+        }
+        if verdict == Verdict::Drop {
+            return;
+        }
         if let Event::Activity { at, .. } = event {
             if queued > queued_max / WATCHED_PART {
                 client.activities_dropped += 1;
@@ -291,6 +365,9 @@ impl Outbox {
                 codec::encode_event(&Event::Inspected { tag: *tag, view }, &mut client.frames);
             }
             _ => codec::encode_event(event, &mut client.frames),
+        }
+        if let (Verdict::Hold(due), Some(faulty)) = (verdict, &mut self.faulty) {
+            faulty.hold(conn, due, client.frames.split_off(begun));
         }
         if !client.concerned {
             client.concerned = true;

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::clock::Clock;
 use super::control::Asked;
+use super::control::faults::Faults;
 use super::gate::Guest;
 use super::guard::Guard;
 use super::journal::{Job, SnapshotDue};
@@ -168,6 +169,11 @@ impl Shard {
         }
     }
 
+    /// Lets tests ask for faults.
+    pub(crate) fn allow(&mut self, faults: Option<Arc<Faults>>) {
+        self.outbox.allow(faults);
+    }
+
     /// Lets somebody write down what comes and what follows.
     pub(crate) fn record(&mut self, recorder: Option<Recorder>) {
         self.recorder = recorder;
@@ -225,8 +231,14 @@ impl Shard {
 
     /// How long until the broker wants a tick, or has to end.
     fn until_deadline(&mut self) -> Option<Duration> {
-        let due = self.broker.deadline().and_then(|(due, _)| self.clock.until(due));
+        let due = self.due().and_then(|due| self.clock.until(due));
         [due, self.until_end()].into_iter().flatten().min()
+    }
+
+    /// When there is something to do.
+    fn due(&self) -> Option<Time> {
+        let deadline = self.broker.deadline().map(|(due, _)| due);
+        deadline.into_iter().chain(self.outbox.due()).min()
     }
 
     fn take(&mut self, message: Message) -> Result<(), JournalGone> {
@@ -272,6 +284,7 @@ impl Shard {
     }
 
     fn apply(&mut self, input: Input<'_>) {
+        self.outbox.at(self.now);
         match &mut self.recorder {
             None => self.broker.apply(self.now, input, &mut self.outbox),
             Some(recorder) => {
@@ -287,6 +300,9 @@ impl Shard {
         }
         while let Some((conn, closing)) = self.outbox.take_overflown() {
             self.close(conn, closing);
+        }
+        while let Some(conn) = self.outbox.take_cut() {
+            self.close(conn, Closing::cut());
         }
     }
 
@@ -305,13 +321,17 @@ impl Shard {
                         self.outbox.refuse_request(conn, request.tag, refusal);
                         continue;
                     }
+                    if let Some(refusal) = self.outbox.asked(conn, &request) {
+                        self.outbox.refuse_request(conn, request.tag, refusal);
+                        continue;
+                    }
                     if let Op::Publish { records, .. } = &mut request.op {
                         share(records, bytes);
                     }
                     self.apply(Input::Request(conn, request));
                 }
                 Ok(Frame::Session(session)) => {
-                    self.outbox.set_opened(conn);
+                    self.outbox.set_opened(conn, &session.client);
                     self.apply(Input::Open(conn, session));
                 }
                 Ok(Frame::Event(_) | Frame::Fact(_) | Frame::Input(..) | Frame::Effect(_)) => {

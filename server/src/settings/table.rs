@@ -108,6 +108,8 @@ settings! {
     /// moves it, so that a test need not wait)
     "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
 
+    /// Let whoever is an admin ask for faults, with `fanlight fault`: for tests
+    "faults" "" false => faults: bool = false;
     /// File to which everything is written that comes to the broker and follows from it, for
     /// `fanlight replay`; it may not be there yet. Other namespaces than the default one are written
     /// beside it, with a dot and their name after its own

@@ -58,10 +58,19 @@ impl Client {
         Client::try_open_at(url).await.expect("a session opens")
     }
 
+    /// The same under another name than all the tests' clients have.
+    pub(crate) async fn open_as(url: &str, name: &str) -> Client {
+        Client::try_open_as(url, name).await.expect("a session opens")
+    }
+
     /// The same where the server may be gone before.
     pub(crate) async fn try_open_at(url: &str) -> Result<Client, Lost> {
+        Client::try_open_as(url, "test").await
+    }
+
+    async fn try_open_as(url: &str, name: &str) -> Result<Client, Lost> {
         let mut client = Client::connect_to(url).await?;
-        let session = Session { protocol: PROTOCOL, client: "test".into() };
+        let session = Session { protocol: PROTOCOL, client: name.into() };
         let mut frame = Vec::new();
         codec::encode_session(&session, &mut frame);
         client.send_bytes(frame).await?;

@@ -12,6 +12,7 @@ mod crash;
 mod data;
 mod examine;
 mod exposition;
+mod faults;
 mod frames;
 mod http;
 mod logging;

@@ -25,11 +25,15 @@ mod tests {
     use super::*;
 
     /// The addresses of control requests, which have a router of their own.
-    const CONTROL: [(&str, &str); 4] = [
+    const CONTROL: [(&str, &str); 8] = [
         ("GET", "/v1/clock"),
         ("POST", "/v1/clock/advance"),
         ("POST", "/v1/clock/freeze"),
         ("POST", "/v1/clock/resume"),
+        ("GET", "/v1/faults"),
+        ("POST", "/v1/faults"),
+        ("DELETE", "/v1/faults"),
+        ("DELETE", "/v1/faults/{id}"),
     ];
 
     fn description() -> Value {

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{self, Body};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use fanlight_core::Span;
 
+use super::faults::FaultAsk;
 use super::{Ask, Asked, Asker, ClockAsk, REQUEST_BYTES_MAX, Trouble, answer, permit, span};
 use crate::serve::http::Site;
 use crate::serve::mailbox::{Mailbox, Outgoing};
@@ -33,6 +34,8 @@ pub(crate) fn router() -> Router<Site> {
         .route("/v1/clock/advance", post(advance))
         .route("/v1/clock/freeze", post(freeze))
         .route("/v1/clock/resume", post(resume))
+        .route("/v1/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/v1/faults/{id}", delete(clear_fault))
 }
 
 async fn show(State(site): State<Site>, from: From) -> Response {
@@ -62,6 +65,25 @@ async fn advance(State(site): State<Site>, from: From, request: Request<Body>) -
 }
 
 /// Where a request came from, what it says of itself, and which address it names.
+async fn faults(State(site): State<Site>, from: From) -> Response {
+    ask(site, from, Ok(Ask::Fault(FaultAsk::List))).await
+}
+
+async fn add_fault(State(site): State<Site>, from: From, request: Request<Body>) -> Response {
+    let example = "it should be as {\"fault\":\"cut\",\"client\":\"billing*\",\"on\":\"jobs\"}";
+    let what = read(request, example).await.map(|spec| Ask::Fault(FaultAsk::Add(spec)));
+    ask(site, from, what).await
+}
+
+async fn clear_faults(State(site): State<Site>, from: From) -> Response {
+    ask(site, from, Ok(Ask::Fault(FaultAsk::Clear(None)))).await
+}
+
+async fn clear_fault(State(site): State<Site>, Path(id): Path<String>, from: From) -> Response {
+    let id = id.parse().map_err(|_| Trouble::bad("a fault is known by a number"));
+    ask(site, from, id.map(|id| Ask::Fault(FaultAsk::Clear(Some(id))))).await
+}
+
 type From = (Extension<Peer>, HeaderMap, Uri);
 
 /// Reads a body of JSON, whatever it calls itself.

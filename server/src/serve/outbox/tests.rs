@@ -116,7 +116,7 @@ fn a_connection_that_does_not_read_is_closed_with_the_reason() {
     let (conn, closing) = outbox.take_overflown().expect("it has too much to read");
     assert_eq!((conn, closing.code), (CONN, 1008));
     assert!(closing.reason.contains("64 MiB"), "{}", closing.reason);
-    outbox.set_opened(conn);
+    outbox.set_opened(conn, "test");
     assert!(outbox.close(conn, closing), "the broker has to be told");
     assert!(!outbox.has(conn));
     let told = told(outbox.end_turn(NOW, 0));
@@ -126,7 +126,7 @@ fn a_connection_that_does_not_read_is_closed_with_the_reason() {
 #[test]
 fn what_the_broker_closes_hears_why_after_everything_before() {
     let (mut outbox, _) = outbox();
-    outbox.set_opened(CONN);
+    outbox.set_opened(CONN, "test");
     outbox.refuse(CONN, Code::BadProtocol.because("no"));
     outbox.emit(Effect::Close(CONN, CloseReason::BadProtocol));
     outbox.emit(Effect::Tell(CONN, Event::Done { tag: Tag(1) }));

@@ -6,6 +6,7 @@ use fanlight_core::{Input, Span, Time};
 
 use super::{JournalGone, Shard};
 use crate::serve::clock::{Clock, Virtual};
+use crate::serve::control::faults::FaultAsk;
 use crate::serve::control::{Ask, Asked, Asker, ClockAsk, ClockView, Done, Moved, Trouble, answer};
 
 /// What one advance may do on its way, and for how long, while others wait.
@@ -18,6 +19,7 @@ impl Shard {
         let Asked { asker, id, what } = asked;
         let result = match what {
             Ok(Ask::Clock(ask)) => self.clock_asked(ask)?.map(Done::Clock),
+            Ok(Ask::Fault(ask)) => self.fault_asked(ask),
             Err(trouble) => Err(trouble),
         };
         let text = answer(id.as_ref(), result.as_ref());
@@ -26,6 +28,15 @@ impl Shard {
             Asker::Mailbox(mailbox) => self.outbox.answer_into(mailbox, text),
         }
         Ok(())
+    }
+
+    fn fault_asked(&self, ask: FaultAsk) -> Result<Done, Trouble> {
+        let faults = self.outbox.faults().ok_or_else(Trouble::no_faults)?;
+        match ask {
+            FaultAsk::List => Ok(Done::Faults(faults.all())),
+            FaultAsk::Add(spec) => faults.add(spec).map(Done::Fault),
+            FaultAsk::Clear(id) => faults.clear(id).map(Done::Faults),
+        }
     }
 
     fn clock_asked(&mut self, ask: ClockAsk) -> Result<Result<ClockView, Trouble>, JournalGone> {
@@ -84,7 +95,7 @@ impl Shard {
     fn step_to(&mut self, target: Time) -> Result<bool, JournalGone> {
         let begun = Instant::now();
         for _ in 0..STEPS_MAX {
-            let due = self.broker.deadline().map(|(due, _)| due).filter(|due| *due <= target);
+            let due = self.due().filter(|due| *due <= target);
             let Some(due) = due else {
                 if self.now < target {
                     self.now = target;
