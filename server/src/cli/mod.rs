@@ -13,6 +13,7 @@ mod failure;
 mod fault;
 mod groups;
 mod look;
+mod manual;
 pub(crate) mod message;
 mod messages;
 mod names;
@@ -22,6 +23,7 @@ mod policy;
 mod publish;
 mod queues;
 mod replay;
+mod top;
 mod topics;
 mod users;
 mod watch;
@@ -32,7 +34,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use fanlight_server::client::{Access, Client, Credentials, ServerAddress};
 
@@ -53,7 +55,9 @@ pub(crate) use names::nearest;
                   fanlight serve                               start a server\n  \
                   fanlight topics create orders --partitions 4\n  \
                   fanlight publish orders --key country < orders.jsonl\n  \
-                  fanlight consume orders --group billing"
+                  fanlight consume orders --group billing\n\n\
+                  Exit codes: 0 done, 1 refused or failed, 2 asked for what makes no sense, \
+                  130 interrupted"
 )]
 struct Cli {
     #[command(flatten)]
@@ -164,6 +168,8 @@ enum Command {
     Messages(messages::Options),
     /// Look at dead messages, and redrive or purge them
     Dlq(dlq::Options),
+    /// Show rates, depths and lag, as they are now
+    Top(top::Options),
     /// Print what happens in the broker, as it happens
     #[command(after_help = "Example:\n  fanlight watch")]
     Watch(watch::Options),
@@ -177,6 +183,10 @@ enum Command {
     Check(data::Check),
     /// Print the facts of a data directory's journal
     Dump(data::Dump),
+    /// Print a script with which a shell completes commands and options
+    Completions(manual::Completions),
+    /// Print the manual page of a command, or write all of them
+    Man(manual::Man),
     /// Measure messages a second, published to and consumed from a server
     Bench(bench::Options),
 }
@@ -260,10 +270,13 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::WorkGroups(options) => block_on(workgroups::run(options, session)),
         Command::Messages(options) => block_on(messages::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
+        Command::Top(options) => block_on(top::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
         Command::Clock(options) => block_on(clock::run(options, session)),
         Command::Fault(options) => block_on(fault::run(options, session)),
         Command::Replay(options) => replay::run(&options, session),
+        Command::Completions(options) => manual::completions(&options, Cli::command(), session),
+        Command::Man(options) => manual::man(&options, Cli::command(), session),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),
         Command::Bench(options) => bench::run(options, session),
@@ -284,8 +297,6 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -79,6 +79,12 @@ pub(crate) fn notes_are_seen() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether text may be coloured: `NO_COLOR` says no, and so does a terminal that can do nothing.
+pub(crate) fn colours_are_wanted() -> bool {
+    let said = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    said("NO_COLOR").is_none() && said("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Rows under headers, aligned when they are printed.
 pub(crate) struct Table {
     headers: &'static [&'static str],

@@ -9,3 +9,4 @@ mod harness;
 mod manage;
 mod publish;
 mod redrive;
+mod screen;
