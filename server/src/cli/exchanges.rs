@@ -2,10 +2,14 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use fanlight_core::{Destination, ExchangeKind, Op, Overview};
+use fanlight_core::{
+    BindingView, Destination, ExchangeKind, ExchangePolicy, HeaderMatch, MatchMode, Op, Overview,
+    WantedHeader,
+};
 use fanlight_server::client::{Client, ClientError};
 
 use super::Session;
+use super::body;
 use super::failure::Failure;
 use super::names::{self, Kind};
 use super::output::{Output, Table};
@@ -28,13 +32,23 @@ enum Action {
     #[command(after_help = "Example:\n  fanlight exchanges list --json")]
     List,
     /// Make an exchange
-    #[command(after_help = "Example:\n  fanlight exchanges declare shop --kind topic")]
+    #[command(after_help = "Examples:\n  fanlight exchanges declare shop --kind topic\n  \
+                            fanlight exchanges declare by-tenant --kind headers --alternate rest")]
     Declare {
         /// Its name
         name: String,
         /// How it routes
         #[arg(long, short, value_enum, default_value = "direct")]
         kind: KindArg,
+        /// The exchange that gets what no binding takes
+        #[arg(long, value_name = "EXCHANGE")]
+        alternate: Option<String>,
+        /// It goes when its last binding goes
+        #[arg(long)]
+        auto_delete: bool,
+        /// Only exchanges route to it: a publish is refused
+        #[arg(long)]
+        internal: bool,
     },
     /// Delete an exchange and its bindings
     #[command(after_help = "Example:\n  fanlight exchanges delete shop")]
@@ -43,8 +57,9 @@ enum Action {
         name: String,
     },
     /// Bind an exchange to where it routes
-    #[command(after_help = "Example:\n  \
-                            fanlight exchanges bind shop --queue payment --pattern 'order.*'")]
+    #[command(after_help = "Examples:\n  \
+                            fanlight exchanges bind shop --queue payment --pattern 'order.*'\n  \
+                            fanlight exchanges bind by-tenant --queue blue --header tenant=blue")]
     Bind(Binding),
     /// Remove a binding
     #[command(after_help = "Example:\n  \
@@ -60,6 +75,8 @@ enum KindArg {
     Topic,
     /// To every binding
     Fanout,
+    /// To the bindings whose headers a record has
+    Headers,
 }
 
 #[derive(clap::Args)]
@@ -71,6 +88,59 @@ struct Binding {
     /// Routing key or pattern; not looked at by a fanout exchange
     #[arg(long, short, default_value = "")]
     pattern: String,
+    /// Of a headers exchange: a header that is wanted, as name=value, or name with any value; can
+    /// be given several times
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    header: Vec<String>,
+    /// How many of these headers a record has to have
+    #[arg(long = "match", value_enum, default_value = "all", requires = "header")]
+    mode: ModeArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeArg {
+    /// All of them
+    All,
+    /// At least one
+    Any,
+}
+
+impl Binding {
+    fn headers(&self) -> HeaderMatch<'_> {
+        let wanted = |header: &'_ String| match header.split_once('=') {
+            Some((name, value)) => WantedHeader {
+                name: name.to_owned().into(),
+                value: Some(value.as_bytes().to_vec().into()),
+            },
+            None => WantedHeader { name: header.clone().into(), value: None },
+        };
+        let mode = match self.mode {
+            ModeArg::All => MatchMode::All,
+            ModeArg::Any => MatchMode::Any,
+        };
+        HeaderMatch { mode, headers: self.header.iter().map(wanted).collect() }
+    }
+}
+
+/// What a binding wants of a record: its pattern, or headers.
+fn wants(binding: &BindingView) -> String {
+    let headers: Vec<String> = binding
+        .headers
+        .headers
+        .iter()
+        .map(|wanted| match &wanted.value {
+            Some(value) => format!("{}={}", wanted.name, body::text(value)),
+            None => wanted.name.to_string(),
+        })
+        .collect();
+    let mode = match binding.headers.mode {
+        MatchMode::All | MatchMode::AllWithX => "all of",
+        MatchMode::Any | MatchMode::AnyWithX => "any of",
+    };
+    match headers.is_empty() {
+        true => binding.pattern.clone(),
+        false => format!("{} {mode} {}", binding.pattern, headers.join(" ")).trim().to_owned(),
+    }
 }
 
 #[derive(clap::Args)]
@@ -111,17 +181,19 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
     let out = &mut session.out;
     match options.action.unwrap_or(Action::List) {
         Action::List => list(&client.overview().await?, out)?,
-        Action::Declare { name, kind } => {
+        Action::Declare { name, kind, alternate, auto_delete, internal } => {
             let kind = match kind {
                 KindArg::Direct => ExchangeKind::Direct,
                 KindArg::Topic => ExchangeKind::Topic,
                 KindArg::Fanout => ExchangeKind::Fanout,
+                KindArg::Headers => ExchangeKind::Headers,
             };
+            let alternate = alternate.map(Into::into);
             client
                 .done(Op::DeclareExchange {
                     name: name.as_str().into(),
                     kind,
-                    policy: Default::default(),
+                    policy: ExchangePolicy { alternate, auto_delete, internal },
                 })
                 .await?;
             out.done(&format!("exchange {name} is declared"))?;
@@ -136,27 +208,27 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
             }
         }
         Action::Bind(binding) => {
-            let Binding { exchange, to, pattern } = &binding;
+            let Binding { exchange, to, pattern, .. } = &binding;
             let (exchange, pattern) = (exchange.as_str().into(), pattern.as_str().into());
             let done = client
                 .done(Op::Bind {
                     exchange,
                     to: to.destination(),
                     pattern,
-                    headers: Default::default(),
+                    headers: binding.headers(),
                 })
                 .await;
             settled(&mut client, done, &binding, "is bound to", out).await?;
         }
         Action::Unbind(binding) => {
-            let Binding { exchange, to, pattern } = &binding;
+            let Binding { exchange, to, pattern, .. } = &binding;
             let (exchange, pattern) = (exchange.as_str().into(), pattern.as_str().into());
             let done = client
                 .done(Op::Unbind {
                     exchange,
                     to: to.destination(),
                     pattern,
-                    headers: Default::default(),
+                    headers: binding.headers(),
                 })
                 .await;
             settled(&mut client, done, &binding, "is no longer bound to", out).await?;
@@ -211,7 +283,7 @@ fn list(overview: &Overview, out: &mut Output) -> Result<(), Failure> {
                 Destination::Topic(name) => format!("topic {name}"),
                 Destination::Exchange(name) => format!("exchange {name}"),
             };
-            table.row([exchange.name.clone(), kind.to_owned(), binding.pattern.clone(), to]);
+            table.row([exchange.name.clone(), kind.to_owned(), wants(binding), to]);
         }
         if exchange.bindings.is_empty() {
             let unbound = "nowhere: it has no bindings".to_owned();

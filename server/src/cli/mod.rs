@@ -20,6 +20,7 @@ mod names;
 pub(crate) mod output;
 mod parse;
 mod policy;
+mod producers;
 mod publish;
 mod queues;
 mod replay;
@@ -168,6 +169,10 @@ enum Command {
     Messages(messages::Options),
     /// Look at dead messages, and redrive or purge them
     Dlq(dlq::Options),
+    /// List and describe producers that number their batches, and what they have open
+    Producers(producers::Options),
+    /// List open transactions
+    Transactions(producers::Open),
     /// Show rates, depths and lag, as they are now
     Top(top::Options),
     /// Print what happens in the broker, as it happens
@@ -244,7 +249,7 @@ pub(crate) fn main() -> ExitCode {
         Err(failure @ Failure::Told) => ExitCode::from(failure.exit_code()),
         Err(failure) => {
             // If standard error is closed too, the exit code is all that is left to say.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            let _ = writeln!(std::io::stderr(), "{} {failure}", output::error());
             ExitCode::from(failure.exit_code())
         }
     }
@@ -270,6 +275,8 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::WorkGroups(options) => block_on(workgroups::run(options, session)),
         Command::Messages(options) => block_on(messages::run(options, session)),
         Command::Dlq(options) => block_on(dlq::run(options, session)),
+        Command::Producers(options) => block_on(producers::run(options, session)),
+        Command::Transactions(options) => block_on(producers::open(options, session)),
         Command::Top(options) => block_on(top::run(options, session)),
         Command::Watch(options) => block_on(watch::run(options, session)),
         Command::Clock(options) => block_on(clock::run(options, session)),

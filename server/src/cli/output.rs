@@ -48,8 +48,12 @@ impl Output {
         if table.rows.is_empty() {
             return self.line(none);
         }
-        for line in table.lines() {
-            self.line(line)?;
+        let is_bold = self.stdout.get_ref().is_terminal() && colours_are_wanted();
+        for (index, line) in table.lines().into_iter().enumerate() {
+            match index == 0 && is_bold {
+                true => self.line(format_args!("\x1b[1m{line}\x1b[0m"))?,
+                false => self.line(line)?,
+            }
         }
         Ok(())
     }
@@ -83,6 +87,14 @@ pub(crate) fn notes_are_seen() -> bool {
 pub(crate) fn colours_are_wanted() -> bool {
     let said = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     said("NO_COLOR").is_none() && said("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// What stands before an error's sentence, as in the errors of usage.
+pub(crate) fn error() -> &'static str {
+    match io::stderr().is_terminal() && colours_are_wanted() {
+        true => "\x1b[1;31merror:\x1b[0m",
+        false => "error:",
+    }
 }
 
 /// Rows under headers, aligned when they are printed.

@@ -1,5 +1,7 @@
 //! Altering, resetting by a shift, removing members, and looking at single messages.
 
+use fanlight_core::{Batch, Event, Op, Sequenced, Target, Unroutable};
+
 use crate::harness::{ORDERS, Server, eventually};
 
 fn rows(text: &str) -> Vec<Vec<&str>> {
@@ -171,4 +173,62 @@ fn a_list_of_more_than_a_page_is_shown_whole() {
     assert_eq!(listed.lines().count(), 1_051);
     assert!(listed.lines().last().expect("a line").starts_with("q1049"), "{listed}");
     assert_eq!(server.json(&["queues"]).as_array().expect("a list").len(), 1_050);
+}
+
+#[test]
+fn a_headers_exchange_is_bound_by_headers_and_lists_them() {
+    let server = Server::start();
+    server.out(&["queues", "declare", "blue"]);
+    server.out(&["exchanges", "declare", "rest", "--kind", "fanout"]);
+    let declare = ["exchanges", "declare", "tenants", "--kind", "headers", "--alternate", "rest"];
+    server.out(&declare);
+    let bind = ["exchanges", "bind", "tenants", "--queue", "blue", "--header", "tenant=blue"];
+    let any: Vec<&str> =
+        bind.iter().chain(&["--header", "vip", "--match", "any"]).copied().collect();
+    server.out(&any);
+    let listed = server.out(&["exchanges"]);
+    assert!(listed.contains("any of tenant=blue vip"), "{listed}");
+    assert_eq!(server.json(&["exchanges"])[1]["policy"]["alternate"], "rest");
+    let publish = ["publish", "tenants", "--header", "tenant=blue"];
+    server.run_with("1\n", &publish).succeeded();
+    assert_eq!(server.out(&["consume", "blue"]), "1\n");
+}
+
+#[test]
+fn producers_and_their_open_transactions_are_listed_and_described() {
+    let server = Server::start();
+    assert_eq!(server.out(&["producers"]), "no producer numbers its batches\n");
+    assert_eq!(server.out(&["transactions"]), "no transaction is open\n");
+    server.out(&["topics", "create", "orders"]);
+    let runtime = tokio::runtime::Runtime::new().expect("it starts");
+    let producer = runtime.block_on(async {
+        let mut client = server.connect().await;
+        let op = Op::InitProducer { name: Some("billing-tx".into()), timeout: None, current: None };
+        let answer = client.request(op).await.expect("a producer");
+        let Event::ProducerReady { producer, epoch, .. } = answer.event().expect("an event") else {
+            panic!("{answer:?}");
+        };
+        let records = Batch::new().push_body(b"1").push_body(b"2").finish().expect("two records");
+        let publish = Op::Publish {
+            to: Target::Topic { name: "orders".into(), partition: Some(0) },
+            confirm: true,
+            unroutable: Unroutable::Refuse,
+            records,
+            by: Some(Sequenced { producer, epoch, sequence: 0 }),
+            transactional: true,
+        };
+        client.request(publish).await.expect("it is published");
+        producer.to_string()
+    });
+    let open = server.out(&["transactions"]);
+    let row = &rows(&open)[1];
+    assert_eq!((row[0], row[1], row[5]), (producer.as_str(), "billing-tx", "2"), "{open}");
+    assert!(server.out(&["producers"]).contains("billing-tx"));
+    for name in ["billing-tx", &producer] {
+        let described = server.out(&["producers", "describe", name]);
+        let last: Vec<&str> = described.lines().last().expect("a row").split_whitespace().collect();
+        assert_eq!(last, ["orders", "0", "0", "2"], "{described}");
+    }
+    let ran = server.run(&["producers", "describe", "nobody"]);
+    assert!(ran.failed(1).contains("`fanlight producers` lists"), "{}", ran.err);
 }
