@@ -3,6 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the one event that it waits for")]
 
 mod api;
+mod api_admin;
 mod api_docs;
 mod api_limits;
 mod client;
