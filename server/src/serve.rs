@@ -25,6 +25,8 @@ mod metrics;
 mod namespaces;
 mod origin;
 mod outbox;
+#[cfg(test)]
+mod power;
 pub(crate) mod recording;
 mod recovery;
 mod reload;

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod directory;
+mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod files;
@@ -16,6 +17,8 @@ mod tests;
 mod volatile;
 
 pub(crate) use bodies::{Body, Lying, Pins, Shelf};
+#[cfg(test)]
+pub(crate) use disk::simulated;
 pub(crate) use files::FileStorage;
 pub(crate) use volatile::VolatileStorage;
 
