@@ -238,6 +238,7 @@ fn begin(
     );
     shard.record(recorder);
     shard.allow(faults);
+    shard.backups.dir = settings.backup_dir.clone();
     let journal = Journal::new(
         storage,
         settings.sync,

@@ -304,6 +304,11 @@ impl Outbox {
         }
     }
 
+    /// What a connection is told by.
+    pub(crate) fn mailbox(&self, conn: ConnId) -> Option<Arc<Mailbox>> {
+        self.clients.get(&conn).map(|client| client.mailbox.clone())
+    }
+
     /// Answers a control request of somebody who has only this mailbox.
     pub(crate) fn answer_into(&mut self, mailbox: Arc<Mailbox>, text: String) {
         mailbox.announce(text.len());

@@ -3,6 +3,7 @@
 //! It takes what has come from all connections, reads the clock once, applies each request, and
 //! hands what was decided to the journal as one turn.
 
+mod backup;
 mod control;
 mod ending;
 
@@ -112,6 +113,7 @@ pub(crate) struct Shard {
     ends_at: Option<Instant>,
     metrics: Arc<Metrics>,
     recorder: Option<Recorder>,
+    pub(super) backups: backup::Backups,
 }
 
 /// What ended the shard's wait.
@@ -166,6 +168,7 @@ impl Shard {
             ends_at: None,
             metrics,
             recorder: None,
+            backups: backup::Backups::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! (take hold of it, append at an expected position, read from a position, store and load a
 //! snapshot, trim) are all that a replicated log would have to offer in their place.
 
+pub(crate) mod backup;
 mod bodies;
 mod directory;
 mod disk;

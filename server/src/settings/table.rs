@@ -104,6 +104,10 @@ settings! {
     /// How long a server that was told to stop lets messages in hand be settled, while it hands out and
     /// takes nothing; it stops at once when none is in hand
     "shutdown_grace" "TIME" false => shutdown_grace: Duration = Duration::from_secs(10);
+    /// Directory into which `fanlight backup NAME` writes, on the server's machine; without it there
+    /// are no backups
+    "backup_dir" "DIR" true => backup_dir: Option<PathBuf> = None;
+
     /// The broker's time: wall (the machine's) or virtual (it stands still until `fanlight clock`
     /// moves it, so that a test need not wait)
     "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;

@@ -6,6 +6,7 @@ mod api;
 mod api_admin;
 mod api_docs;
 mod api_limits;
+mod backup;
 mod client;
 mod clock;
 mod config;

@@ -563,6 +563,14 @@ impl Pins {
         }
     }
 
+    /// Where they lie.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let mut numbers = self.files.clone();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().map(|number| self.shelf.path(number)).collect()
+    }
+
     /// These, and others of the same shelf.
     pub(crate) fn and(mut self, mut others: Pins) -> Pins {
         self.files.append(&mut others.files);
