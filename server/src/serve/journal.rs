@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::crash_points::{self, Point};
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
+use super::spans::Spans;
 use super::storage::{Entry, Kind, Pins, Position, Shelf, Snapshot, Storage, StorageError};
 use crate::settings::SyncPolicy;
 
@@ -63,6 +64,8 @@ pub(crate) struct Turn {
     pub(crate) parcels: Vec<Parcel>,
     /// Bytes of batches that the broker stores by then.
     pub(crate) stored_bytes: u64,
+    /// What ends when that is durable.
+    pub(crate) spans: Option<Spans>,
 }
 
 /// Something for one connection.
@@ -99,6 +102,8 @@ pub(crate) struct Journal {
     stored_bytes: u64,
     shelf: Option<Arc<Shelf>>,
     snapshots: Snapshots,
+    /// Of the turns that are not yet written.
+    spans: Vec<Spans>,
     metrics: Arc<Metrics>,
     #[cfg(test)]
     pub(crate) planted: Option<Planted>,
@@ -180,6 +185,7 @@ impl Journal {
                 storing: None,
                 pins: recovered.pins,
             },
+            spans: Vec::new(),
             metrics,
             #[cfg(test)]
             planted: None,
@@ -243,6 +249,7 @@ impl Journal {
                 Job::Turn(turn) => {
                     entries.extend(turn.facts);
                     parcels.extend(turn.parcels);
+                    self.spans.extend(turn.spans);
                     self.stored_bytes = turn.stored_bytes;
                 }
                 Job::Snapshot { time, state, pins } => {
@@ -303,6 +310,7 @@ impl Journal {
             }
             crash_points::pass(Point::AfterSync);
         }
+        self.spans.drain(..).for_each(Spans::end);
         tell(parcels);
         Ok(())
     }

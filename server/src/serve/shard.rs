@@ -27,6 +27,7 @@ use super::memory::Memory;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::recording::Recorder;
+use super::spans::Tracer;
 use super::storage::StorageError;
 use crate::access::Accounts;
 
@@ -182,6 +183,11 @@ impl Shard {
         self.recorder = recorder;
     }
 
+    /// From now on spans are made.
+    pub(crate) fn trace(&mut self, tracer: Option<Tracer>) {
+        self.outbox.trace(tracer);
+    }
+
     /// Works until it is told to stop, or the journal is gone.
     pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<Message>) -> Result<(), JournalGone> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -298,6 +304,7 @@ impl Shard {
                 }
             }
         }
+        self.outbox.name_spans(&self.broker);
         if self.outbox.take_queues_changed() {
             self.guard.queues_changed();
         }
@@ -331,7 +338,9 @@ impl Shard {
                     if let Op::Publish { records, .. } = &mut request.op {
                         share(records, bytes);
                     }
+                    let begun = self.outbox.asked(conn, &request.op, &self.broker);
                     self.apply(Input::Request(conn, request));
+                    self.outbox.done(begun);
                 }
                 Ok(Frame::Session(session)) => {
                     self.outbox.set_opened(conn, &session.client);
