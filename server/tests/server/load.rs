@@ -41,7 +41,7 @@ async fn round_trips(client: &mut Client, count: usize) -> (Duration, Duration) 
 async fn ten_thousand_idle_connections_take_little_and_slow_nobody() {
     const SOCKETS: usize = 10_000;
     // They answer no pings, since nobody reads for them.
-    let patient = ["--connections-silence-max", "1h", "--connections-ping-every", "1h"];
+    let patient = ["--connections-silence-max", "2h", "--connections-ping-every", "1h"];
     let server = Server::start(&patient);
     let mut client = Client::open(&server).await;
     client.declare_queue("jobs", QueuePolicy::default()).await;
