@@ -137,14 +137,19 @@ impl Outbox {
     }
 
     /// Begins the spans of a request, if a trace is concerned.
-    pub(crate) fn asked(&mut self, conn: ConnId, op: &Op<'_>, broker: &Broker) -> Option<Begun> {
+    pub(crate) fn begin_spans(
+        &mut self,
+        conn: ConnId,
+        op: &Op<'_>,
+        broker: &Broker,
+    ) -> Option<Begun> {
         let begun = self.tracer.as_mut()?.asked(conn, op, broker)?;
         self.refused = None;
         Some(begun)
     }
 
     /// The request is done, or refused.
-    pub(crate) fn done(&mut self, begun: Option<Begun>) {
+    pub(crate) fn end_spans(&mut self, begun: Option<Begun>) {
         if let (Some(begun), Some(tracer)) = (begun, &mut self.tracer) {
             tracer.done(begun, self.refused.take().map(|code| format!("{code:?}")));
         }

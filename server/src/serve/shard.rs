@@ -338,9 +338,9 @@ impl Shard {
                     if let Op::Publish { records, .. } = &mut request.op {
                         share(records, bytes);
                     }
-                    let begun = self.outbox.asked(conn, &request.op, &self.broker);
+                    let begun = self.outbox.begin_spans(conn, &request.op, &self.broker);
                     self.apply(Input::Request(conn, request));
-                    self.outbox.done(begun);
+                    self.outbox.end_spans(begun);
                 }
                 Ok(Frame::Session(session)) => {
                     self.outbox.set_opened(conn, &session.client);
