@@ -253,8 +253,6 @@ pub(crate) struct Inside {
 impl Inside {
     /// Lets the shard know; false if it is gone.
     pub(crate) async fn arrive(&self, guest: Guest) -> bool {
-        self.reception.metrics.connections.add(1);
-        self.reception.metrics.connections_accepted.add(1);
         let arrived = Message::Arrived { conn: self.conn, mailbox: self.mailbox.clone(), guest };
         self.shard.send(arrived).await.is_ok()
     }
@@ -284,7 +282,6 @@ impl Inside {
     pub(crate) async fn leave(&self) {
         // A shard that is gone knows.
         let _ = self.shard.send(Message::Gone { conn: self.conn }).await;
-        self.reception.metrics.connections.subtract(1);
     }
 }
 

@@ -65,6 +65,15 @@ impl Failure {
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "Unexpected", what)
     }
 
+    /// The connection ended over which a request was under way; the next one gets another.
+    pub(crate) fn ended(why: Refusal<'_>) -> Failure {
+        if why.code != Code::NotOpen {
+            return why.into();
+        }
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Failure::new(status, "ConnectionEnded", why.message).again_in(AGAIN)
+    }
+
     /// Whether the broker refused for this reason.
     pub(crate) fn is(&self, code: Code) -> bool {
         self.number == Some(code.number())
@@ -145,13 +154,15 @@ impl From<Denied> for Failure {
 /// The status of each kind of refusal.
 fn status(code: Code) -> StatusCode {
     match code {
-        Code::BadFrame | Code::BadProtocol | Code::NotOpen => StatusCode::BAD_REQUEST,
+        Code::BadFrame | Code::BadProtocol => StatusCode::BAD_REQUEST,
         Code::BadArgument
         | Code::BadName
         | Code::Unroutable
         | Code::KeyMissing
         | Code::OffsetOutOfRange => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::UnknownExchange
+        // Somebody asked for a connection that is not there.
+        Code::NotOpen
+        | Code::UnknownExchange
         | Code::UnknownQueue
         | Code::UnknownTopic
         | Code::UnknownPartition

@@ -163,7 +163,7 @@ impl Asking {
                 }
                 Ok(reply)
             }
-            Ok(Err(refusal)) => Err(refusal.into()),
+            Ok(Err(why)) => Err(Failure::ended(why)),
             Err(_) => Err(stopping().into()),
         }
     }

@@ -53,7 +53,6 @@ impl Bench {
                 closing: None,
             }],
             stored_bytes: 0,
-            spans: None,
         })
     }
 
