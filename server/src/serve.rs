@@ -25,11 +25,14 @@ mod metrics;
 mod namespaces;
 mod origin;
 mod outbox;
+#[cfg(test)]
+mod power;
 pub(crate) mod recording;
 mod recovery;
 mod reload;
 mod shard;
 mod sockets;
+mod spans;
 mod storage;
 mod tls;
 
@@ -115,6 +118,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let entrance = Arc::new(Entrance::default());
     let gate = Arc::new(Gate::new(&settings, entrance.clone()).map_err(Error)?);
     guarded(&settings, &gate, address)?;
+    let (ended, exporting) = spans::start(&settings, &entrance).map_err(Error)?;
     let tls = Tls::new(&settings).map_err(Error)?.map(Arc::new);
     let health = Arc::new(Health::default());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -123,7 +127,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let full = sockets.router();
     let server = tokio::spawn(sockets.take(listener, stopped));
     // On this thread, which serves nobody: others answer meanwhile how far it is.
-    let (namespaces, mut ends) = Namespaces::start(&settings, &health)?;
+    let (namespaces, mut ends) = Namespaces::start(&settings, &health, ended)?;
     let (alive, mut goodbyes) = mpsc::channel(1);
     let site = Site {
         reception: Reception::new(&settings, entrance.clone()),
@@ -167,6 +171,8 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     reloading.abort();
     server.abort();
     let _ = tokio::time::timeout(GOODBYES_MAX, goodbyes.recv()).await;
+    // The last spans; a collector that does not take them holds nobody up for long.
+    let _ = tokio::time::timeout(GOODBYES_MAX, exporting).await;
     Ok(())
 }
 

@@ -107,6 +107,12 @@ impl Broker {
         self.queue_names.keys().map(String::as_str)
     }
 
+    /// What a queue is called, or the work group of which it is a part; for whoever drives the
+    /// broker.
+    pub fn name_of_queue(&self, id: QueueId) -> Option<&str> {
+        self.queues.get(&id).map(|queue| queue.name.as_str())
+    }
+
     /// Whether there is a queue with this name; for whoever drives the broker.
     pub fn has_queue(&self, name: &str) -> bool {
         self.queue_names.contains_key(name)

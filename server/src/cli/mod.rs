@@ -1,5 +1,6 @@
 //! The command line: what is asked, of which server, and how the answer is shown.
 
+mod backup;
 mod bench;
 pub(crate) mod body;
 mod clock;
@@ -184,6 +185,8 @@ enum Command {
     Fault(fault::Options),
     /// Do a run again that `fanlight serve --record` wrote down, and look whether the same follows
     Replay(replay::Options),
+    /// Have a server write a copy of what it has, while it serves
+    Backup(backup::Options),
     /// Look whether a data directory is as it should be
     Check(data::Check),
     /// Print the facts of a data directory's journal
@@ -284,6 +287,7 @@ fn run(command: Command, session: &mut Session) -> Result<(), Failure> {
         Command::Replay(options) => replay::run(&options, session),
         Command::Completions(options) => manual::completions(&options, Cli::command(), session),
         Command::Man(options) => manual::man(&options, Cli::command(), session),
+        Command::Backup(options) => block_on(backup::run(options, session)),
         Command::Check(options) => data::check(&options, session),
         Command::Dump(options) => data::dump(&options, session),
         Command::Bench(options) => bench::run(options, session),

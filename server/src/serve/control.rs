@@ -7,6 +7,7 @@
 pub(crate) mod faults;
 pub(crate) mod http;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -46,6 +47,8 @@ pub(crate) enum Ask {
     Clock(ClockAsk),
     /// Something about faults.
     Fault(FaultAsk),
+    /// A backup of this name.
+    Backup(String),
 }
 
 /// What can be asked of the clock.
@@ -172,6 +175,27 @@ pub(crate) enum Done {
     Fault(Fault),
     /// The faults that are waited for.
     Faults(Vec<Fault>),
+    /// A backup that was written.
+    Backup(BackupView),
+}
+
+/// A backup that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct BackupView {
+    /// Where, on the server's machine.
+    directory: String,
+    /// How large it is.
+    bytes: u64,
+    /// Of which time of the broker, as RFC 3339.
+    at: String,
+}
+
+impl BackupView {
+    /// One in this directory.
+    pub(crate) fn new(directory: &Path, at: Time, bytes: u64) -> BackupView {
+        let at = humantime::format_rfc3339(UNIX_EPOCH + Duration::from_nanos(at.0)).to_string();
+        BackupView { directory: directory.display().to_string(), bytes, at }
+    }
 }
 
 /// An answer as text.
@@ -200,6 +224,7 @@ pub(crate) fn read(conn: ConnId, text: &str, account: &Account) -> Asked {
     let what = what.map(|text| match text {
         Text::Clock(ask) => Ask::Clock(ask),
         Text::Fault(ask) => Ask::Fault(ask),
+        Text::Backup(name) => Ask::Backup(name),
     });
     let what = what.and_then(|ask| permit(ask, account));
     Asked { asker, id, what }
@@ -209,8 +234,8 @@ pub(crate) fn read(conn: ConnId, text: &str, account: &Account) -> Asked {
 pub(crate) fn permit(ask: Ask, account: &Account) -> Result<Ask, Trouble> {
     match ask {
         Ask::Clock(ClockAsk::Show) | Ask::Fault(FaultAsk::List) => Ok(ask),
-        Ask::Clock(_) | Ask::Fault(_) if account.is_admin() => Ok(ask),
-        Ask::Clock(_) | Ask::Fault(_) => Err(Trouble::forbidden(&account.name)),
+        Ask::Clock(_) | Ask::Fault(_) | Ask::Backup(_) if account.is_admin() => Ok(ask),
+        Ask::Clock(_) | Ask::Fault(_) | Ask::Backup(_) => Err(Trouble::forbidden(&account.name)),
     }
 }
 
@@ -219,6 +244,7 @@ pub(crate) fn permit(ask: Ask, account: &Account) -> Result<Ask, Trouble> {
 enum Text {
     Clock(ClockAsk),
     Fault(FaultAsk),
+    Backup(String),
 }
 
 /// `"30s"`, or a number of milliseconds.

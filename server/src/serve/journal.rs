@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::crash_points::{self, Point};
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
+use super::spans::Spans;
 use super::storage::{Entry, Kind, Pins, Position, Shelf, Snapshot, Storage, StorageError};
 use crate::settings::SyncPolicy;
 
@@ -63,6 +64,8 @@ pub(crate) struct Turn {
     pub(crate) parcels: Vec<Parcel>,
     /// Bytes of batches that the broker stores by then.
     pub(crate) stored_bytes: u64,
+    /// What ends when that is durable.
+    pub(crate) spans: Option<Spans>,
 }
 
 /// Something for one connection.
@@ -99,7 +102,11 @@ pub(crate) struct Journal {
     stored_bytes: u64,
     shelf: Option<Arc<Shelf>>,
     snapshots: Snapshots,
+    /// Of the turns that are not yet written.
+    spans: Vec<Spans>,
     metrics: Arc<Metrics>,
+    #[cfg(test)]
+    pub(crate) planted: Option<Planted>,
 }
 
 /// When snapshots are taken.
@@ -118,6 +125,16 @@ struct Snapshots {
 struct Stored {
     position: Position,
     pins: Option<Pins>,
+}
+
+/// A bug that a test plants.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// It tells before it has synced.
+    Tells,
+    /// It gives the journal back before the snapshot that replaces it is stored.
+    Trims,
 }
 
 /// What recovery leaves to the journal.
@@ -168,7 +185,10 @@ impl Journal {
                 storing: None,
                 pins: recovered.pins,
             },
+            spans: Vec::new(),
             metrics,
+            #[cfg(test)]
+            planted: None,
         }
     }
 
@@ -221,7 +241,7 @@ impl Journal {
     }
 
     /// Does a group of jobs; says whether one of them was to stop.
-    fn work(&mut self, group: Vec<Job>) -> Result<bool, StorageError> {
+    pub(super) fn work(&mut self, group: Vec<Job>) -> Result<bool, StorageError> {
         let mut entries = Vec::new();
         let mut parcels = Vec::new();
         for job in group {
@@ -229,6 +249,7 @@ impl Journal {
                 Job::Turn(turn) => {
                     entries.extend(turn.facts);
                     parcels.extend(turn.parcels);
+                    self.spans.extend(turn.spans);
                     self.stored_bytes = turn.stored_bytes;
                 }
                 Job::Snapshot { time, state, pins } => {
@@ -275,6 +296,10 @@ impl Journal {
             measure(self.storage.as_ref(), &self.metrics);
             entries.clear();
             crash_points::pass(Point::AfterWrite);
+            #[cfg(test)]
+            if self.planted == Some(Planted::Tells) {
+                tell(parcels);
+            }
             match self.policy {
                 SyncPolicy::Always => self.sync()?,
                 SyncPolicy::Interval if Instant::now() >= self.sync_at => self.sync_behind()?,
@@ -285,18 +310,8 @@ impl Journal {
             }
             crash_points::pass(Point::AfterSync);
         }
-        for Parcel { mailbox, frames, text, closing } in parcels.drain(..) {
-            if !frames.is_empty() {
-                mailbox.deliver(frames);
-            }
-            if let Some(text) = text {
-                mailbox.deliver_text(text);
-            }
-            if let Some(closing) = closing {
-                mailbox.close(closing);
-            }
-            crash_points::pass(Point::AmidTelling);
-        }
+        self.spans.drain(..).for_each(Spans::end);
+        tell(parcels);
         Ok(())
     }
 
@@ -351,6 +366,10 @@ impl Journal {
         let position = self.end;
         self.snapshots.last = position;
         self.snapshots.last_bytes = state.len() as u64;
+        #[cfg(test)]
+        if self.planted == Some(Planted::Trims) {
+            self.storage.trim(position)?;
+        }
         let mut store = self.storage.snapshots();
         let storing = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
             // What it names has to be on disk when it is.
@@ -370,7 +389,7 @@ impl Journal {
     }
 
     /// Gives back the journal that a stored snapshot replaces.
-    fn finish_storing(&mut self, wait: bool) -> Result<(), StorageError> {
+    pub(super) fn finish_storing(&mut self, wait: bool) -> Result<(), StorageError> {
         let snapshots = &mut self.snapshots;
         let Some(storing) = snapshots.storing.take_if(|s| wait || s.is_finished()) else {
             return Ok(());
@@ -403,6 +422,22 @@ impl Journal {
 fn measure(storage: &dyn Storage, metrics: &Metrics) {
     metrics.journal_bytes.set(storage.bytes());
     metrics.journal_segments.set(storage.segments());
+}
+
+/// Lets parcels go.
+fn tell(parcels: &mut Vec<Parcel>) {
+    for Parcel { mailbox, frames, text, closing } in parcels.drain(..) {
+        if !frames.is_empty() {
+            mailbox.deliver(frames);
+        }
+        if let Some(text) = text {
+            mailbox.deliver_text(text);
+        }
+        if let Some(closing) = closing {
+            mailbox.close(closing);
+        }
+        crash_points::pass(Point::AmidTelling);
+    }
 }
 
 #[cfg(test)]

@@ -98,6 +98,9 @@ impl Memory {
             broker.snapshot(&mut state);
             return Ok((state, None));
         };
+        if let Some(error) = shelf.take_failure() {
+            return Err(error);
+        }
         // What is moved meanwhile is named where it lay, or where it lies.
         let before = shelf.pin()?;
         broker.snapshot(&mut state);

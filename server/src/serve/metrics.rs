@@ -77,6 +77,8 @@ pub(crate) struct Entrance {
     pub(crate) sockets_refused: Number,
     pub(crate) logins_failed: Number,
     pub(crate) sent_bytes: Number,
+    pub(crate) spans_exported: Number,
+    pub(crate) spans_dropped: Number,
 }
 
 impl Default for Entrance {
@@ -88,6 +90,8 @@ impl Default for Entrance {
             sockets_refused: Number::default(),
             logins_failed: Number::default(),
             sent_bytes: Number::default(),
+            spans_exported: Number::default(),
+            spans_dropped: Number::default(),
         }
     }
 }

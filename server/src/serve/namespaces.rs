@@ -23,6 +23,7 @@ use super::metrics::Metrics;
 use super::recording::{Recorder, Tape};
 use super::recovery::{self, Restored, Witness};
 use super::shard::{Message, Shard};
+use super::spans::{Ended, Tracer};
 use super::storage::{FileStorage, Storage, StorageError, VolatileStorage};
 use crate::settings::{NAMESPACE_DEFAULT, Settings};
 
@@ -52,7 +53,11 @@ pub(crate) struct Namespaces(Arc<BTreeMap<Arc<str>, Namespace>>);
 
 impl Namespaces {
     /// Recovers and starts every namespace that settings name.
-    pub(crate) fn start(settings: &Settings, health: &Health) -> Result<(Namespaces, Ends), Error> {
+    pub(crate) fn start(
+        settings: &Settings,
+        health: &Health,
+        ended: Option<Ended>,
+    ) -> Result<(Namespaces, Ends), Error> {
         let dirs = directories(settings)?;
         let timing = Timing::new(settings.clock);
         // All of them are recovered before any of them changes something.
@@ -86,8 +91,13 @@ impl Namespaces {
         let all = restored.into_iter().map(|(name, storage, restored, recorder)| {
             let name: Arc<str> = name.into();
             let metrics = Arc::new(Metrics::default());
+            let tracer = ended.clone().map(|ended| {
+                let seed = getrandom::u64().unwrap_or_else(|_| timing.seed());
+                Tracer::new(&name, ended, settings.otlp_ratio.0, seed)
+            });
+            let watched = (recorder, tracer);
             let (shard, end) =
-                begin(settings, storage, restored, &metrics, recorder, faults.clone());
+                begin(settings, storage, restored, &metrics, watched, faults.clone());
             let ended = name.clone();
             ends.0.spawn(async move { (ended, end.await) });
             (name.clone(), Namespace { name, shard, metrics })
@@ -218,7 +228,7 @@ fn begin(
     storage: Box<dyn Storage>,
     restored: Restored,
     metrics: &Arc<Metrics>,
-    recorder: Option<Recorder>,
+    (recorder, tracer): (Option<Recorder>, Option<Tracer>),
     faults: Option<Arc<Faults>>,
 ) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
     let Restored { broker, memory, clock, journal: recovered, seen: _ } = restored;
@@ -237,7 +247,9 @@ fn begin(
         metrics.clone(),
     );
     shard.record(recorder);
+    shard.trace(tracer);
     shard.allow(faults);
+    shard.backups.dir = settings.backup_dir.clone();
     let journal = Journal::new(
         storage,
         settings.sync,

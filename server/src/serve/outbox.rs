@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanlight_core::{
-    Activity, CloseReason, ConnId, Effect, Event, Fact, PROTOCOL, Refusal, Request, Sink, Tag,
-    Time, codec,
+    Activity, Broker, CloseReason, Code, ConnId, Effect, Event, Fact, Op, PROTOCOL, Refusal,
+    Request, Sink, Tag, Time, codec,
 };
 
 use super::control::faults::{Faults, Faulty, Verdict};
@@ -15,6 +15,7 @@ use super::guard::visible;
 use super::journal::{Parcel, Turn};
 use super::mailbox::{Closing, Mailbox};
 use super::metrics::Metrics;
+use super::spans::{Begun, Tracer};
 use super::storage::{Entry, Kind};
 use crate::access::Account;
 
@@ -101,6 +102,10 @@ pub(crate) struct Outbox {
     overflown: Vec<(ConnId, usize)>,
     /// Whether a queue came or went since that was asked for.
     queues_changed: bool,
+    /// Makes spans, where somebody takes them.
+    tracer: Option<Tracer>,
+    /// Why the last request was refused, if it was.
+    refused: Option<Code>,
     metrics: Arc<Metrics>,
     /// Only where faults are switched on.
     faulty: Option<Box<Faulty>>,
@@ -119,8 +124,52 @@ impl Outbox {
             parcels_bytes: 0,
             overflown: Vec::new(),
             queues_changed: false,
+            tracer: None,
+            refused: None,
             metrics,
             faulty: None,
+        }
+    }
+
+    /// From now on spans are made.
+    pub(crate) fn trace(&mut self, tracer: Option<Tracer>) {
+        self.tracer = tracer;
+    }
+
+    /// Begins the spans of a request, if a trace is concerned.
+    pub(crate) fn begin_spans(
+        &mut self,
+        conn: ConnId,
+        op: &Op<'_>,
+        broker: &Broker,
+    ) -> Option<Begun> {
+        let begun = self.tracer.as_mut()?.asked(conn, op, broker)?;
+        self.refused = None;
+        Some(begun)
+    }
+
+    /// The request is done, or refused.
+    pub(crate) fn end_spans(&mut self, begun: Option<Begun>) {
+        if let (Some(begun), Some(tracer)) = (begun, &mut self.tracer) {
+            tracer.done(begun, self.refused.take().map(|code| format!("{code:?}")));
+        }
+    }
+
+    /// Gives spans names that the broker knows.
+    pub(crate) fn name_spans(&mut self, broker: &Broker) {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.name(broker);
+        }
+    }
+
+    fn span(&mut self, conn: ConnId, event: &Event<'_>) {
+        let Some(tracer) = &mut self.tracer else { return };
+        if let Event::Delivered { deliveries, .. } | Event::Received { deliveries, .. } = event {
+            tracer.delivered(conn, deliveries);
+        } else if let Event::Polled { batches, .. } = event {
+            tracer.polled(conn, batches);
+        } else if let Event::Refused { refusal, .. } = event {
+            self.refused = Some(refusal.code);
         }
     }
 
@@ -230,8 +279,9 @@ impl Outbox {
             let payload = Bytes::from(std::mem::take(&mut self.facts));
             Entry { kind: Kind::Facts, time: now, payload }
         });
-        let is_some = facts.is_some() || !parcels.is_empty();
-        is_some.then_some(Turn { facts, parcels, stored_bytes })
+        let spans = self.tracer.as_mut().and_then(Tracer::take);
+        let is_some = facts.is_some() || !parcels.is_empty() || spans.is_some();
+        is_some.then_some(Turn { facts, parcels, stored_bytes, spans })
     }
 
     fn pack(&mut self, mailbox: Arc<Mailbox>, frames: Vec<u8>, closing: Option<Closing>) {
@@ -304,6 +354,11 @@ impl Outbox {
         }
     }
 
+    /// What a connection is told by.
+    pub(crate) fn mailbox(&self, conn: ConnId) -> Option<Arc<Mailbox>> {
+        self.clients.get(&conn).map(|client| client.mailbox.clone())
+    }
+
     /// Answers a control request of somebody who has only this mailbox.
     pub(crate) fn answer_into(&mut self, mailbox: Arc<Mailbox>, text: String) {
         mailbox.announce(text.len());
@@ -327,6 +382,7 @@ impl Outbox {
 
     fn tell(&mut self, conn: ConnId, event: &Event<'_>) {
         count_event(&self.metrics, event);
+        self.span(conn, event);
         let Some(client) = self.clients.get_mut(&conn) else { return };
         if client.frames.capacity() == 0 {
             client.frames.reserve_exact(client.expected.bytes());

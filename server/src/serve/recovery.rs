@@ -111,8 +111,15 @@ pub(crate) fn restore(
     }
     let mut broker = match snapshot {
         None => Broker::new(config, now),
-        Some(snapshot) => Broker::load_with(config, now, &snapshot.state, &memory)
-            .map_err(|error| RecoveryError::Foreign { position: from, what: error.to_string() })?,
+        Some(snapshot) => {
+            let loaded = Broker::load_with(config, now, &snapshot.state, &memory);
+            // What is wrong with a file says more than that a batch is not there.
+            if let Some(error) = shelf.as_ref().and_then(|shelf| shelf.take_failure()) {
+                return Err(error.into());
+            }
+            let foreign = |what| RecoveryError::Foreign { position: from, what };
+            loaded.map_err(|error| foreign(error.to_string()))?
+        }
     };
     let pins = shelf.as_ref().map(Shelf::pin).transpose()?;
     shelf.inspect(|shelf| shelf.begin());

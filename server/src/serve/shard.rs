@@ -3,6 +3,7 @@
 //! It takes what has come from all connections, reads the clock once, applies each request, and
 //! hands what was decided to the journal as one turn.
 
+mod backup;
 mod control;
 mod ending;
 
@@ -26,6 +27,7 @@ use super::memory::Memory;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::recording::Recorder;
+use super::spans::Tracer;
 use super::storage::StorageError;
 use crate::access::Accounts;
 
@@ -112,6 +114,7 @@ pub(crate) struct Shard {
     ends_at: Option<Instant>,
     metrics: Arc<Metrics>,
     recorder: Option<Recorder>,
+    pub(super) backups: backup::Backups,
 }
 
 /// What ended the shard's wait.
@@ -166,6 +169,7 @@ impl Shard {
             ends_at: None,
             metrics,
             recorder: None,
+            backups: backup::Backups::default(),
         }
     }
 
@@ -177,6 +181,11 @@ impl Shard {
     /// Lets somebody write down what comes and what follows.
     pub(crate) fn record(&mut self, recorder: Option<Recorder>) {
         self.recorder = recorder;
+    }
+
+    /// From now on spans are made.
+    pub(crate) fn trace(&mut self, tracer: Option<Tracer>) {
+        self.outbox.trace(tracer);
     }
 
     /// Works until it is told to stop, or the journal is gone.
@@ -295,6 +304,7 @@ impl Shard {
                 }
             }
         }
+        self.outbox.name_spans(&self.broker);
         if self.outbox.take_queues_changed() {
             self.guard.queues_changed();
         }
@@ -328,7 +338,9 @@ impl Shard {
                     if let Op::Publish { records, .. } = &mut request.op {
                         share(records, bytes);
                     }
+                    let begun = self.outbox.begin_spans(conn, &request.op, &self.broker);
                     self.apply(Input::Request(conn, request));
+                    self.outbox.end_spans(begun);
                 }
                 Ok(Frame::Session(session)) => {
                     self.outbox.set_opened(conn, &session.client);

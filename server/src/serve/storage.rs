@@ -4,8 +4,10 @@
 //! (take hold of it, append at an expected position, read from a position, store and load a
 //! snapshot, trim) are all that a replicated log would have to offer in their place.
 
+pub(crate) mod backup;
 mod bodies;
 mod directory;
+mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod files;
@@ -16,6 +18,8 @@ mod tests;
 mod volatile;
 
 pub(crate) use bodies::{Body, Lying, Pins, Shelf};
+#[cfg(test)]
+pub(crate) use disk::simulated;
 pub(crate) use files::FileStorage;
 pub(crate) use volatile::VolatileStorage;
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod otlp;
 mod table;
 mod value;
 
@@ -15,7 +16,7 @@ use crate::access::USERS_FILE;
 pub(crate) use args::{Given, Place};
 pub(crate) use table::{Settings, TABLE};
 pub(crate) use value::{
-    LogFormat, NAMESPACE_DEFAULT, NAMESPACE_RULE, bytes, is_namespace, shown_bytes,
+    LogFormat, NAMESPACE_DEFAULT, NAMESPACE_RULE, Setting, bytes, is_namespace, shown_bytes,
 };
 
 /// The variable that names the file.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fanlight_core::Limits;
 use serde_json::Value;
 
+use super::otlp::{Headers, Ratio};
 use super::value::{self, Bytes, LogFormat, LogLevel, NamespaceNames, Setting};
 use super::{ClockKind, SyncPolicy};
 
@@ -104,6 +105,10 @@ settings! {
     /// How long a server that was told to stop lets messages in hand be settled, while it hands out and
     /// takes nothing; it stops at once when none is in hand
     "shutdown_grace" "TIME" false => shutdown_grace: Duration = Duration::from_secs(10);
+    /// Directory into which `fanlight backup NAME` writes, on the server's machine; without it there
+    /// are no backups
+    "backup_dir" "DIR" true => backup_dir: Option<PathBuf> = None;
+
     /// The broker's time: wall (the machine's) or virtual (it stands still until `fanlight clock`
     /// moves it, so that a test need not wait)
     "clock" "KIND" false => clock: ClockKind = ClockKind::Wall;
@@ -165,6 +170,15 @@ settings! {
     /// What is logged: error, warn, info, debug, trace or off; also for a part alone, as in
     /// `info,audit=off`. With debug every connection has a line when it comes and when it goes
     "log.level" "LEVEL" false => log_level: LogLevel = LogLevel::info();
+
+    /// Where spans of traced messages go: a collector that takes OTLP over HTTP, as
+    /// `http://127.0.0.1:4318`; unset: what OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere
+    "otlp.endpoint" "URL" false => otlp_endpoint: Option<String> = None;
+    /// Headers that the collector wants, as `authorization=Bearer TOKEN`; unset: what
+    /// OTEL_EXPORTER_OTLP_HEADERS says
+    "otlp.headers" "LIST" true => otlp_headers: Headers = Headers::default();
+    /// What part of the publishes that bring no trace begin one
+    "otlp.ratio" "RATIO" true => otlp_ratio: Ratio = Ratio(0.0);
 
     /// Samples of queues, topics, groups and work groups that a page of /metrics has, about; those that
     /// have no place on it are counted there

@@ -50,6 +50,8 @@ fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanlight"));
     command.arg("serve").args(args);
     prepare(&mut command);
+    // A test that ends a server is not about what is in hand, unless it says so.
+    command.env("FANLIGHT_SHUTDOWN_GRACE", "0s");
     command
 }
 
@@ -60,8 +62,6 @@ fn prepare(command: &mut Command) {
             command.env_remove(variable);
         }
     }
-    // A test that ends a server is not about what is in hand, unless it says so.
-    command.env("FANLIGHT_SHUTDOWN_GRACE", "0s");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 

@@ -53,6 +53,7 @@ impl Bench {
                 closing: None,
             }],
             stored_bytes: 0,
+            spans: None,
         })
     }
 

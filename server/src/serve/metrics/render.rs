@@ -91,6 +91,8 @@ fn doors(page: &mut Page, entrance: &Entrance) {
         sockets_refused,
         logins_failed,
         sent_bytes,
+        spans_exported,
+        spans_dropped,
     } = entrance;
     for (family, number) in [
         (gauge("connections", "Open WebSocket connections."), connections),
@@ -110,6 +112,14 @@ fn doors(page: &mut Page, entrance: &Entrance) {
             logins_failed,
         ),
         (counter("sent_bytes_total", "Bytes of frames sent to clients."), sent_bytes),
+        (counter("spans_exported_total", "Spans that the collector took."), spans_exported),
+        (
+            counter(
+                "spans_dropped_total",
+                "Spans that had no place, or that the collector did not take.",
+            ),
+            spans_dropped,
+        ),
     ] {
         page.family(family).add(&[], number.read());
     }

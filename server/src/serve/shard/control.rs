@@ -18,6 +18,10 @@ impl Shard {
     pub(super) fn control(&mut self, asked: Asked) -> Result<(), JournalGone> {
         let Asked { asker, id, what } = asked;
         let result = match what {
+            Ok(Ask::Backup(name)) => {
+                self.back_up(&asker, id, &name);
+                return Ok(());
+            }
             Ok(Ask::Clock(ask)) => self.clock_asked(ask)?.map(Done::Clock),
             Ok(Ask::Fault(ask)) => self.fault_asked(ask),
             Err(trouble) => Err(trouble),

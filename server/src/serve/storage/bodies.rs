@@ -15,8 +15,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use fanlight_core::Home;
 
-use super::StorageError;
 use super::directory::sync_directory;
+use super::{StorageError, disk};
 
 mod mover;
 #[cfg(test)]
@@ -104,6 +104,9 @@ struct Kept {
     is_open: bool,
     /// Whether something in it may not be on disk yet.
     is_dirty: bool,
+    /// What is wrong with its beginning: that matters if a snapshot names it. Otherwise the machine
+    /// may have gone down before it was on disk, and nobody needs it.
+    fault: Option<StorageError>,
 }
 
 impl Kept {
@@ -186,11 +189,14 @@ impl Shelf {
             let bytes = file.metadata().map_err(StorageError::io("look at", &path))?.len();
             let mut found = [0; HEADER_BYTES as usize];
             // One that is shorter was being made when the machine went down, and holds nothing.
-            if bytes >= HEADER_BYTES {
+            let fault = if bytes >= HEADER_BYTES {
                 file.read_exact(&mut found).map_err(StorageError::io("read", &path))?;
-                check_header(&path, &found, number)?;
-            }
-            files.insert(number, Kept::found(file, bytes.max(HEADER_BYTES)));
+                check_header(&path, &found, number).err()
+            } else {
+                None
+            };
+            let kept = Kept { fault, ..Kept::of(Arc::new(file), bytes.max(HEADER_BYTES)) };
+            files.insert(number, kept);
         }
         let next = files.keys().next_back().map_or(1, |last| last + 1);
         let (wake, woken) = sync_channel(1);
@@ -221,6 +227,10 @@ impl Shelf {
         }
         let mut files = locked(&self.files);
         let kept = files.get_mut(&place.file)?;
+        if let Some(fault) = kept.fault.take() {
+            locked(&self.failed).get_or_insert(fault);
+            return None;
+        }
         let end = u64::from(place.offset) + BODY_HEADER_BYTES + u64::from(bytes);
         if u64::from(place.offset) < HEADER_BYTES || end > kept.bytes {
             return None;
@@ -342,12 +352,8 @@ impl Shelf {
     fn begin_file(&self, open: &mut Open) -> Result<u32, StorageError> {
         let number = open.next;
         let path = self.path(number);
-        let file = OpenOptions::new()
-            .create_new(true)
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(StorageError::io("make", &path))?;
+        let how = OpenOptions::new().create_new(true).read(true).append(true).clone();
+        let file = disk::create(&path, &how).map_err(StorageError::io("make", &path))?;
         let file = Arc::new(file);
         open.next += 1;
         open.buffer.extend_from_slice(&header(number));
@@ -363,9 +369,8 @@ impl Shelf {
         if open.buffer.is_empty() {
             return Ok(());
         }
-        file.as_ref()
-            .write_all(&open.buffer)
-            .map_err(StorageError::io("write to", &self.path(*number)))?;
+        let path = self.path(*number);
+        disk::write(file, &path, &open.buffer).map_err(StorageError::io("write to", &path))?;
         open.buffer.clear();
         let mut files = locked(&self.files);
         let kept = files.get_mut(number).expect("the open file is among them");
@@ -440,11 +445,16 @@ fn check_header(path: &Path, found: &[u8], number: u32) -> Result<(), StorageErr
 
 impl Kept {
     fn of(file: Arc<File>, bytes: u64) -> Kept {
-        Kept { file, bytes, live: 0, bodies: Vec::new(), pins: 0, is_open: false, is_dirty: false }
-    }
-
-    fn found(file: File, bytes: u64) -> Kept {
-        Kept::of(Arc::new(file), bytes)
+        Kept {
+            file,
+            bytes,
+            live: 0,
+            bodies: Vec::new(),
+            pins: 0,
+            is_open: false,
+            is_dirty: false,
+            fault: None,
+        }
     }
 
     fn add(&mut self, shelf: &Arc<Shelf>, place: Place, length: u32) -> Arc<Body> {
@@ -528,7 +538,14 @@ impl Pins {
             }
         }
         for (number, file) in &dirty {
-            file.sync_data().map_err(StorageError::io("sync", &self.shelf.path(*number)))?;
+            let path = self.shelf.path(*number);
+            if let Err(source) = disk::sync(file, &path) {
+                // What it dropped is not tried again by a later one, which would succeed: whoever
+                // puts something here has to stop.
+                let told = io::Error::new(source.kind(), source.to_string());
+                self.shelf.fail(StorageError::io("sync", &path)(source));
+                return Err(StorageError::io("sync", &path)(told));
+            }
         }
         if dirty.is_empty() { Ok(()) } else { sync_directory(&self.shelf.dir) }
     }
@@ -546,6 +563,14 @@ impl Pins {
         }
     }
 
+    /// Where they lie.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let mut numbers = self.files.clone();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().map(|number| self.shelf.path(number)).collect()
+    }
+
     /// These, and others of the same shelf.
     pub(crate) fn and(mut self, mut others: Pins) -> Pins {
         self.files.append(&mut others.files);
@@ -555,5 +580,5 @@ impl Pins {
 
 /// Removes a file; that it is gone need not be durable, since nothing names it any more.
 fn remove(path: &Path) -> Result<(), StorageError> {
-    fs::remove_file(path).map_err(StorageError::io("remove", path))
+    disk::remove(path).map_err(StorageError::io("remove", path))
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::StorageError;
+use super::{StorageError, disk};
 use crate::access::USERS_FILE;
 
 /// The format of a directory that this build writes, and the newest that it reads. In format 2
@@ -40,7 +40,7 @@ impl Directory {
         let lock = lock(&path)?;
         let directory = Directory { path, _lock: lock };
         if format != Some(FORMAT) {
-            directory.write_format()?;
+            write_format(&directory.path)?;
         }
         Ok(directory)
     }
@@ -70,21 +70,24 @@ impl Directory {
     pub(super) fn names(&self) -> Result<Vec<String>, StorageError> {
         names(&self.path)
     }
+}
 
-    fn write_format(&self) -> Result<(), StorageError> {
-        let new = self.path.join(FORMAT_FILE_NEW);
-        let mut file = File::create(&new).map_err(StorageError::io("make", &new))?;
-        file.write_all(format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(StorageError::io("write to", &new))?;
-        fs::rename(&new, self.path.join(FORMAT_FILE)).map_err(StorageError::io("rename", &new))?;
-        sync_directory(&self.path)
-    }
+/// Says that a directory is one of ours, and in which format.
+pub(super) fn write_format(path: &Path) -> Result<(), StorageError> {
+    let new = path.join(FORMAT_FILE_NEW);
+    let how = OpenOptions::new().write(true).create(true).truncate(true).clone();
+    let file = disk::create(&new, &how).map_err(StorageError::io("make", &new))?;
+    disk::write(&file, &new, format!("{FORMAT_WORDS}{FORMAT}\n").as_bytes())
+        .and_then(|()| disk::sync(&file, &new))
+        .map_err(StorageError::io("write to", &new))?;
+    let named = path.join(FORMAT_FILE);
+    disk::rename(&new, &named).map_err(StorageError::io("rename", &new))?;
+    sync_directory(path)
 }
 
 /// Makes the coming and going of files in a directory durable.
 pub(super) fn sync_directory(path: &Path) -> Result<(), StorageError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(StorageError::io("sync", path))
+    disk::sync_directory(path).map_err(StorageError::io("sync", path))
 }
 
 fn names(path: &Path) -> Result<Vec<String>, StorageError> {

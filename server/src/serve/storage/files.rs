@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use super::bodies::Shelf;
 use super::directory::{Directory, sync_directory};
 use super::segment::{self, Next, Opened, Reader, Rest};
 use super::{
-    Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, snapshot,
+    Behind, Each, Entry, Position, Snapshot, SnapshotStore, Storage, StorageError, disk, snapshot,
 };
 
 /// What is larger is written from where it lies: a second write costs less than a copy.
@@ -67,6 +67,9 @@ impl FileStorage {
     /// `segment_bytes_max` is followed by another.
     pub(crate) fn open(path: &Path, segment_bytes_max: u64) -> Result<FileStorage, StorageError> {
         let directory = Directory::open(path)?;
+        // A process before this one may have ended between naming a file and making that durable,
+        // and what follows removes what such a file replaces.
+        sync_directory(directory.path())?;
         let names = directory.names()?;
         snapshot::clean(directory.path(), snapshot::newest(&names))?;
         FileStorage::of(directory, &names, segment_bytes_max, false)
@@ -128,7 +131,7 @@ impl FileStorage {
             Opened::Segment(reader) => reader,
             Opened::Stillborn if is_last && self.is_looked_at => return Ok(None),
             Opened::Stillborn if is_last => {
-                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+                disk::remove(&path).map_err(StorageError::io("remove", &path))?;
                 sync_directory(self.directory.path())?;
                 return Ok(None);
             }
@@ -159,19 +162,23 @@ impl FileStorage {
         }
     }
 
-    /// Removes segments of which everything is before `before`.
-    fn remove_before(&mut self, before: Position) -> Result<(), StorageError> {
+    /// The segments of which everything is before `before`.
+    fn firsts_before(&self, before: Position) -> Vec<Position> {
         let firsts: Vec<Position> =
             self.closed.keys().copied().chain(self.open.iter().map(|open| open.first)).collect();
+        let pairs = firsts.windows(2).filter(|pair| pair[1] <= before);
+        pairs.map(|pair| pair[0]).collect()
+    }
+
+    /// Removes segments of which everything is before `before`.
+    fn remove_before(&mut self, before: Position) -> Result<(), StorageError> {
         let mut removed = false;
-        for pair in firsts.windows(2) {
-            if pair[1] <= before {
-                let path = self.directory.path().join(segment::name(pair[0]));
-                fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
-                self.closed.remove(&pair[0]);
-                removed = true;
-                crash_points::pass(Point::AmidTrim);
-            }
+        for first in self.firsts_before(before) {
+            let path = self.directory.path().join(segment::name(first));
+            disk::remove(&path).map_err(StorageError::io("remove", &path))?;
+            self.closed.remove(&first);
+            removed = true;
+            crash_points::pass(Point::AmidTrim);
         }
         if removed { sync_directory(self.directory.path()) } else { Ok(()) }
     }
@@ -209,7 +216,8 @@ impl FileStorage {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         let open = self.open.as_mut().expect("a journal is read before it is appended to");
-        open.file.write_all(bytes).map_err(StorageError::io("write to", &open.path))?;
+        disk::write(&open.file, &open.path, bytes)
+            .map_err(StorageError::io("write to", &open.path))?;
         open.records_bytes += bytes.len() as u64;
         Ok(())
     }
@@ -273,7 +281,9 @@ fn cut(path: &Path, behind: &Rest, offset: u64, what: &str) -> Result<(), Storag
             aside.display()
         );
     }
-    file.set_len(offset).and_then(|()| file.sync_all()).map_err(StorageError::io("cut", path))?;
+    disk::cut(&file, path, offset)
+        .and_then(|()| disk::sync(&file, path))
+        .map_err(StorageError::io("cut", path))?;
     tracing::warn!(
         "{}: cut a torn tail of {} bytes at byte {offset} ({what}); nothing in it was confirmed \
          as being on disk",
@@ -294,7 +304,12 @@ impl Storage for FileStorage {
 
     fn read(&mut self, from: Position, each: Each<'_>) -> Result<Position, StorageError> {
         self.check_begin(from)?;
-        if !self.is_looked_at {
+        if self.is_looked_at {
+            // They may be there in part, where the machine went down while they were removed.
+            for first in self.firsts_before(from) {
+                self.closed.remove(&first);
+            }
+        } else {
             self.remove_before(from)?;
         }
         let firsts: Vec<Position> = self.closed.keys().copied().collect();
@@ -370,7 +385,7 @@ impl Storage for FileStorage {
     fn sync(&mut self) -> Result<(), StorageError> {
         self.end_syncing(true)?;
         let open = self.open.as_ref().expect("a journal is read before it is synced");
-        open.file.sync_data().map_err(StorageError::io("sync", &open.path))?;
+        disk::sync(&open.file, &open.path).map_err(StorageError::io("sync", &open.path))?;
         self.durable = open.end();
         Ok(())
     }
@@ -381,11 +396,12 @@ impl Storage for FileStorage {
         let end = open.end();
         if self.syncing.is_none() && self.durable < end {
             let file = open.file.try_clone().map_err(StorageError::io("sync", &open.path))?;
+            let path = open.path.clone();
             let thread = std::thread::Builder::new()
                 .name("sync".to_owned())
                 .spawn(move || {
                     let begun = Instant::now();
-                    file.sync_data().map(|()| begun.elapsed())
+                    disk::sync(&file, &path).map(|()| begun.elapsed())
                 })
                 .map_err(StorageError::io("start a thread to sync", &open.path))?;
             self.syncing = Some(Syncing { end, thread });

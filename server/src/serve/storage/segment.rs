@@ -14,7 +14,7 @@
 //! is told from corruption: what an intact later record knows to be durable cannot have been torn.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use fanlight_core::Time;
 
 use super::super::crash_points::{self, Point};
 use super::directory::{FILE_FORMAT, sync_directory};
-use super::{Entry, Kind, Position, StorageError};
+use super::{Entry, Kind, Position, StorageError, disk};
 
 const MAGIC: &[u8; 8] = b"FANLJRNL";
 /// Bytes before a segment's first record.
@@ -48,14 +48,11 @@ pub(super) fn parse_name(name: &str) -> Option<Position> {
 /// Makes an empty segment, durably, for appending.
 pub(super) fn create(dir: &Path, first: Position) -> Result<(PathBuf, File), StorageError> {
     let path = dir.join(name(first));
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .append(true)
-        .open(&path)
-        .map_err(StorageError::io("make", &path))?;
+    let how = OpenOptions::new().create_new(true).append(true).clone();
+    let file = disk::create(&path, &how).map_err(StorageError::io("make", &path))?;
     crash_points::pass(Point::SegmentEmpty);
-    file.write_all(&header(first))
-        .and_then(|()| file.sync_all())
+    disk::write(&file, &path, &header(first))
+        .and_then(|()| disk::sync(&file, &path))
         .map_err(StorageError::io("write to", &path))?;
     crash_points::pass(Point::SegmentBegun);
     sync_directory(dir)?;

@@ -9,15 +9,14 @@
 //! the checksum. A snapshot is written beside its predecessor, synced, and renamed into place; only
 //! then does the predecessor go.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use fanlight_core::Time;
 
 use super::super::crash_points::{self, Point};
 use super::directory::{FILE_FORMAT, sync_directory};
-use super::{Position, Snapshot, SnapshotStore, StorageError};
+use super::{Position, Snapshot, SnapshotStore, StorageError, disk};
 
 const MAGIC: &[u8; 8] = b"FANLSNAP";
 const HEADER_BYTES: usize = 40;
@@ -89,7 +88,7 @@ pub(super) fn clean(dir: &Path, keep: Option<Position>) -> Result<(), StorageErr
         let stale = parse_name(&file).is_some_and(|position| Some(position) != keep);
         if stale || file == NEW {
             let path = entry.path();
-            fs::remove_file(&path).map_err(StorageError::io("remove", &path))?;
+            disk::remove(&path).map_err(StorageError::io("remove", &path))?;
         }
     }
     Ok(())
@@ -119,17 +118,18 @@ impl SnapshotStore for Files {
         header[12..16].copy_from_slice(&checksum.to_le_bytes());
 
         let new = self.dir.join(NEW);
-        let mut file = File::create(&new).map_err(StorageError::io("make", &new))?;
+        let how = OpenOptions::new().write(true).create(true).truncate(true).clone();
+        let file = disk::create(&new, &how).map_err(StorageError::io("make", &new))?;
         let (half, rest) = snapshot.state.split_at(snapshot.state.len() / 2);
-        file.write_all(&header)
-            .and_then(|()| file.write_all(half))
+        disk::write(&file, &new, &header)
+            .and_then(|()| disk::write(&file, &new, half))
             .inspect(|()| crash_points::pass(Point::SnapshotHalf))
-            .and_then(|()| file.write_all(rest))
-            .and_then(|()| file.sync_all())
+            .and_then(|()| disk::write(&file, &new, rest))
+            .and_then(|()| disk::sync(&file, &new))
             .map_err(StorageError::io("write to", &new))?;
         crash_points::pass(Point::SnapshotWhole);
         let path = self.dir.join(name(snapshot.position));
-        fs::rename(&new, &path).map_err(StorageError::io("rename", &new))?;
+        disk::rename(&new, &path).map_err(StorageError::io("rename", &new))?;
         crash_points::pass(Point::SnapshotNamed);
         sync_directory(&self.dir)?;
         clean(&self.dir, Some(snapshot.position))
