@@ -28,8 +28,9 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 const UNSYNCED_BYTES_MAX: u64 = 16 << 20;
 /// How often it is looked whether a snapshot that is being stored is done.
 const STORED_EVERY: Duration = Duration::from_millis(20);
-/// Disk that a snapshot would give back and that is not worth one.
-const WASTE_BYTES: u64 = 64 << 20;
+/// Disk that a snapshot would give back is not worth one up to this part of what the journal grows
+/// by between two of them.
+const WASTE_PART: u64 = 4;
 /// What is written and synced at once, unless one turn alone is more.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 
@@ -345,7 +346,12 @@ impl Journal {
         let long = since > snapshots.bytes_min.max(2 * snapshots.last_bytes);
         let held = self.shelf.as_ref().map(|shelf| shelf.held()).unwrap_or_default();
         self.metrics.bodies_bytes.set(held.on_disk);
-        let wasteful = self.storage.bytes_closed() + held.pinned > self.stored_bytes + WASTE_BYTES;
+        let waste = snapshots.bytes_min / WASTE_PART;
+        let back = self.storage.bytes_closed() + held.pinned;
+        let total = self.storage.bytes() + snapshots.last_bytes + held.on_disk;
+        // The second: files with bodies, which may be half empty, and a journal that has them too.
+        let wasteful = back > self.stored_bytes + waste
+            || (total > 2 * self.stored_bytes + waste && back > snapshots.last_bytes + waste);
         if !snapshots.asked && (long || wasteful) {
             snapshots.asked = true;
             snapshots.due.notify_one();

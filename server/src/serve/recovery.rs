@@ -14,6 +14,8 @@ use super::storage::{Entry, Kind, Position, Shelf, Storage, StorageError};
 
 /// Recovery that is over sooner says nothing.
 const QUIET: Duration = Duration::from_secs(1);
+/// A snapshot that takes a second or so to load is told of before, since nothing is said on the way.
+const LARGE_BYTES: u64 = 64 << 20;
 /// How often it says how far it is: on a terminal, and in a log.
 const PROGRESS_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -112,6 +114,9 @@ pub(crate) fn restore(
     let mut broker = match snapshot {
         None => Broker::new(config, now),
         Some(snapshot) => {
+            if snapshot_bytes > LARGE_BYTES {
+                tracing::info!("loading a snapshot of {} MiB", snapshot_bytes >> 20);
+            }
             let loaded = Broker::load_with(config, now, &snapshot.state, &memory);
             // What is wrong with a file says more than that a batch is not there.
             if let Some(error) = shelf.as_ref().and_then(|shelf| shelf.take_failure()) {
