@@ -144,6 +144,8 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let mut reloading = reload::begin(gate.clone(), tls, namespaces.clone())?;
     full.set(site.router()).expect("it is set here alone");
+    // The router has what lives as long as a connection does; the end would be waited for.
+    drop(full);
     health.set_ready();
     announce(&settings, &gate, address);
 
