@@ -112,6 +112,23 @@ pub(crate) fn run(settings: Settings) -> Result<(), Error> {
     result
 }
 
+/// Files that a server has open beside its sockets, with room to spare.
+const FILES_BESIDE: u64 = 1_024;
+
+/// A shell allows a program some thousand open files unless it asks for more, and a socket is one.
+/// As far as the hard limit goes, which is the system's word, it asks for what settings allow.
+fn raise_file_limit(connections_max: u32) {
+    let wanted = u64::from(connections_max) + FILES_BESIDE;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(allowed) if allowed < wanted => tracing::warn!(
+            "this system allows {allowed} open files, so fewer connections than connections.max, \
+             {connections_max}: raise the hard limit (`ulimit -Hn`, or LimitNOFILE= of systemd)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!("the limit of open files stays as it is: {error}"),
+    }
+}
+
 async fn serve(settings: Settings) -> Result<(), Error> {
     let listener = listen(&settings.listen).await?;
     let address = listener.local_addr().map_err(|error| Error(format!("no address: {error}")))?;
@@ -147,6 +164,7 @@ async fn serve(settings: Settings) -> Result<(), Error> {
     // The router has what lives as long as a connection does; the end would be waited for.
     drop(full);
     health.set_ready();
+    raise_file_limit(settings.connections_max);
     announce(&settings, &gate, address);
 
     let signal = tokio::select! {

@@ -109,6 +109,16 @@ impl Server {
         Server::spawn(command(&[]).envs(variables.iter().copied()))
     }
 
+    /// Starts one from a shell that allows few open files, and the system more.
+    pub(crate) fn start_with_few_files(soft: u32) -> Server {
+        let script = format!("ulimit -Sn {soft}; exec \"$0\" \"$@\"");
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_fanlight"));
+        limited.args(["serve", "--listen", "127.0.0.1:0", "--connections-max", "200"]);
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Server::spawn(&mut limited)
+    }
+
     /// Starts one that cannot write files larger than this, as on a disk that is full.
     pub(crate) fn start_with_file_size_limit(dir: &Path, bytes: u64) -> Server {
         let dir = dir.to_str().expect("a temporary directory has a plain name");

@@ -116,3 +116,14 @@ fn beyond_loopback_it_listens_only_with_users_or_when_it_is_told_so_in_so_many_w
     let log = server.terminate().stderr;
     assert!(log.contains("--tls-cert"), "{log}");
 }
+
+#[test]
+fn a_server_has_room_for_its_connections_also_where_a_shell_allows_few_files() {
+    let server = Server::start_with_few_files(64);
+    let (status, _, page) = server.get("/metrics");
+    assert_eq!(status, 200);
+    let page = String::from_utf8(page).expect("it is text");
+    let files = page.lines().find_map(|line| line.strip_prefix("process_max_fds "));
+    let files: u64 = files.expect("it is measured").parse().expect("a number");
+    assert!(files >= 200, "{files}");
+}
