@@ -18,6 +18,7 @@ mod guard;
 mod health;
 mod http;
 mod journal;
+mod lives;
 mod logging;
 mod mailbox;
 mod memory;

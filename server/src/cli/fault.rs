@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use fanlight_core::Span;
+use fanlight_server::client::{Client, ClientError};
 
 use super::Session;
 use super::failure::Failure;
@@ -26,6 +27,10 @@ enum What {
                             fanlight fault add delay --by 5s\n  \
                             fanlight fault add refuse --on jobs")]
     Add(Add),
+    /// Let the broker end as in a crash, at once, and begin again from its journal; without --data
+    /// everything is gone
+    #[command(after_help = "Example:\n  fanlight fault restart")]
+    Restart,
     /// Print what is still to go wrong
     #[command(after_help = "Example:\n  fanlight fault list")]
     List,
@@ -76,6 +81,7 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
     let mut client = session.connect("fault").await?;
     let ask = match options.what {
         What::Add(add) => json!({ "add": spec(add) }),
+        What::Restart => return restart(client, session).await,
         What::List => json!("list"),
         What::Clear { id } => json!({ "clear": id }),
     };
@@ -100,6 +106,21 @@ pub(crate) async fn run(options: Options, session: &mut Session) -> Result<(), F
         ]);
     }
     session.out.table(&table, "nothing is to go wrong")
+}
+
+/// The connection that asks is cut off with the others: that another opens says that it is done.
+async fn restart(mut client: Client, session: &mut Session) -> Result<(), Failure> {
+    let epoch = client.epoch();
+    match client.control(json!({ "fault": "restart" })).await {
+        Ok(_) | Err(ClientError::Closed { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let client = session.connect("fault").await?;
+    let lives =
+        if client.epoch() > epoch { ", and everything in its journal is there" } else { "" };
+    session.out.done(&format!("the broker has begun again{lives}"))?;
+    client.close().await;
+    Ok(())
 }
 
 fn spec(add: Add) -> Value {

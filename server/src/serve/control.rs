@@ -95,6 +95,11 @@ impl Trouble {
         Trouble { code: "no_faults", message: message.to_owned() }
     }
 
+    /// The server does nothing any more.
+    pub(crate) fn unavailable(message: &str) -> Trouble {
+        Trouble { code: "unavailable", message: message.to_owned() }
+    }
+
     /// The clock is the wall's.
     pub(crate) fn not_virtual() -> Trouble {
         let message = "this server's clock is the machine's, which nobody moves; start it with \
@@ -175,6 +180,8 @@ pub(crate) enum Done {
     Fault(Fault),
     /// The faults that are waited for.
     Faults(Vec<Fault>),
+    /// The broker has begun again, at this time.
+    Restarted(ClockView),
     /// A backup that was written.
     Backup(BackupView),
 }
@@ -213,7 +220,7 @@ pub(crate) fn read(conn: ConnId, text: &str, account: &Account) -> Asked {
     }
     let example = "it should be as {\"id\":1,\"clock\":{\"advance\":\"30s\"}}, with \
                    clock \"show\", \"freeze\", \"resume\" or {\"advance\": TIME}, or fault \"list\", \
-                   {\"add\": FAULT} or {\"clear\": ID or null}; the frames of the protocol come in binary messages";
+                   {\"add\": FAULT} {\"clear\": ID or null} or \"restart\"; the frames of the protocol come in binary messages";
     let bad = |error: serde_json::Error| Trouble::bad(format!("{error}; {example}"));
     let mut value: Value = match serde_json::from_str(text) {
         Ok(value) => value,

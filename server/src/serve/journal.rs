@@ -200,6 +200,7 @@ impl Journal {
             let Some(job) = self.wait(jobs)? else {
                 // What the shard had handed over is as it should be.
                 self.sync()?;
+                self.finish_storing(true)?;
                 return Ok(Ending::Abandoned);
             };
             let mut group = vec![job];

@@ -67,6 +67,8 @@ pub(crate) struct Mailbox {
 struct Waiting {
     pieces: VecDeque<Piece>,
     closing: Option<Closing>,
+    /// Whether nothing is sent any more.
+    is_cut: bool,
 }
 
 /// Something that may leave.
@@ -153,6 +155,12 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
+    /// Ends the connection at once, whatever waits.
+    pub(crate) fn cut(&self) {
+        self.waiting().is_cut = true;
+        self.close(Closing::cut());
+    }
+
     /// Takes what is to be sent next, waiting for it.
     pub(crate) async fn next(&self) -> Outgoing {
         loop {
@@ -165,6 +173,9 @@ impl Mailbox {
 
     fn take(&self) -> Option<Outgoing> {
         let mut waiting = self.waiting();
+        if waiting.is_cut {
+            return waiting.closing.take().map(Outgoing::Close);
+        }
         let first = match waiting.pieces.pop_front() {
             Some(Piece::Frames(first)) => first,
             Some(Piece::Text(text)) => return Some(Outgoing::Text(text)),
@@ -233,6 +244,16 @@ mod tests {
         assert_eq!(mailbox.take(), frames(b"one two"));
         assert_eq!(mailbox.take(), Some(Outgoing::Text("answer".into())));
         assert_eq!(mailbox.take(), frames(b"three"));
+    }
+
+    #[test]
+    fn a_mailbox_that_is_cut_sends_nothing_more() {
+        let mailbox = Mailbox::new(64 << 20);
+        deliver(&mailbox, b"one");
+        mailbox.cut();
+        deliver(&mailbox, b"two");
+        assert_eq!(mailbox.take(), Some(Outgoing::Close(Closing::cut())));
+        assert_eq!((mailbox.take(), mailbox.is_cut()), (None, true));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
 use axum::http::Uri;
 use fanlight_core::Config;
@@ -18,12 +17,13 @@ use super::Error;
 use super::clock::Timing;
 use super::control::faults::Faults;
 use super::health::Health;
-use super::journal::{Ending, Journal, SnapshotDue};
+use super::journal::Ending;
+use super::lives::Life;
 use super::metrics::Metrics;
-use super::recording::{Recorder, Tape};
-use super::recovery::{self, Restored, Witness};
-use super::shard::{Message, Shard};
-use super::spans::{Ended, Tracer};
+use super::recording::Tape;
+use super::recovery::{self, Witness};
+use super::shard::Message;
+use super::spans::Ended;
 use super::storage::{FileStorage, Storage, StorageError, VolatileStorage};
 use crate::settings::{NAMESPACE_DEFAULT, Settings};
 
@@ -31,10 +31,6 @@ use crate::settings::{NAMESPACE_DEFAULT, Settings};
 pub(crate) const DIRECTORY: &str = "namespaces";
 /// How a request says which it is for.
 const PARAMETER: &str = "namespace";
-/// Messages that wait for a shard.
-const INBOX_MESSAGES_MAX: usize = 1_024;
-/// Turns that wait for a journal; the shard waits when there are more.
-const TURNS_MAX: usize = 64;
 
 /// A broker that runs.
 #[derive(Clone)]
@@ -59,7 +55,7 @@ impl Namespaces {
         ended: Option<Ended>,
     ) -> Result<(Namespaces, Ends), Error> {
         let dirs = directories(settings)?;
-        let timing = Timing::new(settings.clock);
+        let timing = Arc::new(Timing::new(settings.clock));
         // All of them are recovered before any of them changes something.
         let mut restored = Vec::new();
         let count = dirs.len() as u64;
@@ -84,20 +80,23 @@ impl Namespaces {
             let broker = recovery::restore(storage.as_mut(), config, memory, told, witness)
                 .map_err(|error| of(error.to_string()))?;
             let recorder = tape.map(Tape::start).transpose().map_err(Error)?;
-            restored.push((name, storage, broker, recorder));
+            restored.push((name, dir, (storage, broker, recorder)));
         }
         let faults = settings.faults.then(Arc::<Faults>::default);
         let mut ends = Ends(JoinSet::new());
-        let all = restored.into_iter().map(|(name, storage, restored, recorder)| {
+        let all = restored.into_iter().map(|(name, dir, (storage, restored, recorder))| {
             let name: Arc<str> = name.into();
             let metrics = Arc::new(Metrics::default());
-            let tracer = ended.clone().map(|ended| {
-                let seed = getrandom::u64().unwrap_or_else(|_| timing.seed());
-                Tracer::new(&name, ended, settings.otlp_ratio.0, seed)
-            });
-            let watched = (recorder, tracer);
-            let (shard, end) =
-                begin(settings, storage, restored, &metrics, watched, faults.clone());
+            let life = Life {
+                name: name.clone(),
+                settings: settings.clone(),
+                dir,
+                timing: timing.clone(),
+                metrics: metrics.clone(),
+                faults: faults.clone(),
+                ended: ended.clone(),
+            };
+            let (shard, end) = life.begin(storage, restored, recorder);
             let ended = name.clone();
             ends.0.spawn(async move { (ended, end.await) });
             (name.clone(), Namespace { name, shard, metrics })
@@ -205,7 +204,11 @@ fn directories(settings: &Settings) -> Result<Vec<(String, Option<PathBuf>)>, Er
     Ok(all)
 }
 
-fn open(dir: Option<&Path>, settings: &Settings) -> Result<Box<dyn Storage>, StorageError> {
+/// Opens a storage.
+pub(crate) fn open(
+    dir: Option<&Path>,
+    settings: &Settings,
+) -> Result<Box<dyn Storage>, StorageError> {
     Ok(match dir {
         Some(dir) => Box::new(FileStorage::open(dir, settings.segment_bytes.0)?),
         None => Box::new(VolatileStorage),
@@ -220,60 +223,6 @@ fn tape(file: &Path, namespace: &str) -> Result<Tape, Error> {
         path.push(namespace);
     }
     Tape::new(Path::new(&path), namespace).map_err(Error)
-}
-
-/// Starts the two threads; the second result comes when they have ended.
-fn begin(
-    settings: &Settings,
-    storage: Box<dyn Storage>,
-    restored: Restored,
-    metrics: &Arc<Metrics>,
-    (recorder, tracer): (Option<Recorder>, Option<Tracer>),
-    faults: Option<Arc<Faults>>,
-) -> (mpsc::Sender<Message>, oneshot::Receiver<Result<Ending, StorageError>>) {
-    let Restored { broker, memory, clock, journal: recovered, seen: _ } = restored;
-    let keeps = storage.keeps();
-    let due = SnapshotDue::default();
-    let (turns, jobs) = sync_channel(TURNS_MAX);
-    let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
-    let (done, outcome) = oneshot::channel();
-    let mut shard = Shard::new(
-        (broker, memory),
-        clock,
-        &settings.limits,
-        keeps,
-        turns,
-        due.clone(),
-        metrics.clone(),
-    );
-    shard.record(recorder);
-    shard.trace(tracer);
-    shard.allow(faults);
-    shard.backups.dir = settings.backup_dir.clone();
-    let journal = Journal::new(
-        storage,
-        settings.sync,
-        recovered,
-        settings.snapshot_bytes.0,
-        due,
-        metrics.clone(),
-    );
-    spawn("shard", move || {
-        // If the journal is gone, its own thread tells why.
-        let _ = shard.run(messages);
-    });
-    spawn("journal", move || {
-        // Nobody listens any more when the server was stopped at once.
-        let _ = done.send(journal.run(&jobs));
-    });
-    (inbox, outcome)
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .expect("a server that has just started can start its threads");
 }
 
 #[cfg(test)]

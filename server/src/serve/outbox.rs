@@ -293,6 +293,14 @@ impl Outbox {
         self.parcels.push(Parcel { mailbox, frames: Bytes::from(frames), text: None, closing });
     }
 
+    /// Cuts everybody off, at once.
+    pub(crate) fn cut_all(&mut self) {
+        for client in self.clients.values() {
+            client.mailbox.cut();
+        }
+        self.clients.clear();
+    }
+
     /// Lets tests ask for faults.
     pub(crate) fn allow(&mut self, faults: Option<Arc<Faults>>) {
         self.faulty = faults.map(|faults| Box::new(Faulty::new(faults)));

@@ -115,6 +115,8 @@ pub(crate) struct Shard {
     metrics: Arc<Metrics>,
     recorder: Option<Recorder>,
     pub(super) backups: backup::Backups,
+    /// Somebody wants it to end as in a crash.
+    restart: Option<Asked>,
 }
 
 /// What ended the shard's wait.
@@ -170,6 +172,7 @@ impl Shard {
             metrics,
             recorder: None,
             backups: backup::Backups::default(),
+            restart: None,
         }
     }
 
@@ -188,13 +191,19 @@ impl Shard {
         self.outbox.trace(tracer);
     }
 
-    /// Works until it is told to stop, or the journal is gone.
-    pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<Message>) -> Result<(), JournalGone> {
+    /// Works until it is told to stop, or the journal is gone; or until it is to begin again, and
+    /// then says who wants that. `messages` are taken before what is in the inbox, and hold what was
+    /// not taken any more.
+    pub(crate) fn run(
+        &mut self,
+        inbox: &mut mpsc::Receiver<Message>,
+        messages: &mut Vec<Message>,
+    ) -> Result<Option<Asked>, JournalGone> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .expect("a runtime without I/O needs nothing from the operating system");
-        let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
+        messages.reserve(TURN_MESSAGES_MAX);
         let mut clock = match &self.clock {
             Clock::Virtual(clock) => Some(clock.changes()),
             Clock::Wall(_) => None,
@@ -202,11 +211,13 @@ impl Shard {
         loop {
             let wait = self.until_deadline();
             let snapshot_due = self.snapshot_due.clone();
+            let left = messages.len();
             let woken = runtime.block_on(async {
                 tokio::select! {
                     biased;
+                    () = std::future::ready(()), if left > 0 => Woken::Received(left),
                     () = snapshot_due.notified() => Woken::SnapshotDue,
-                    received = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
+                    received = inbox.recv_many(messages, TURN_MESSAGES_MAX) => {
                         Woken::Received(received)
                     }
                     () = changed(clock.as_mut()) => Woken::ClockChanged,
@@ -221,15 +232,23 @@ impl Shard {
                 Woken::Deadline => self.apply(Input::Tick),
                 Woken::ClockChanged => {}
                 Woken::SnapshotDue => self.snapshot()?,
-                Woken::Received(0) => return self.stop(),
+                Woken::Received(0) => return self.stop().map(|()| None),
                 Woken::Received(_) => {}
             }
-            for message in messages.drain(..) {
+            let mut taken = messages.drain(..);
+            while let Some(message) = taken.next() {
                 self.take(message)?;
+                if let Some(asked) = self.restart.take() {
+                    let left = taken.collect();
+                    *messages = left;
+                    self.crash();
+                    return Ok(Some(asked));
+                }
                 if self.outbox.turn_bytes() >= TURN_BYTES {
                     self.end_turn()?;
                 }
             }
+            drop(taken);
             self.end_turn()?;
             if self.has_ended() {
                 // What was sent before this is still answered; nothing comes after it.

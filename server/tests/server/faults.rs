@@ -179,3 +179,68 @@ async fn there_are_none_where_they_were_not_switched_on_and_only_for_admins() {
     let (status, _) = server.post("/v1/faults", &[("Authorization", &bob)], r#"{"fault":"cut"}"#);
     assert_eq!(status, 403);
 }
+
+#[tokio::test]
+async fn the_broker_begins_again_from_its_journal_and_everybody_is_cut_off() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // Most batches lie on disk only, and snapshots are taken.
+    let little = ["--memory-bytes", "16KiB", "--snapshot-bytes", "32KiB"];
+    let with = [&["--faults", "--clock", "virtual"], &little[..]].concat();
+    let server = Server::start_in(dir.path(), &with);
+    let mut client = named(&server, "shop").await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    client.control(json!({"clock": {"advance": "10s"}})).await;
+    let mut confirmed = 0;
+    for round in 0..5 {
+        for _ in 0..20 {
+            let published = client.publish(to_queue("jobs"), batch([[b'x'; 2_048]])).await;
+            published.expect("the server is there").expect("there is room");
+            confirmed += 1;
+        }
+        let held = client.take("jobs", 3).await.expect("the server is there");
+        assert_eq!(held.len(), 3);
+        if round % 2 == 0 {
+            let (status, answer) = server.post("/v1/faults/restart", &[], "");
+            assert_eq!(
+                (status, &answer["restarted"]["kind"]),
+                (200, &json!("virtual")),
+                "{answer}"
+            );
+        } else {
+            let done = fault(&server, &["restart"]);
+            assert!(done["done"].as_str().expect("text").contains("begun again"), "{done}");
+        }
+        let ended = client.expect(|_| None::<()>).await.expect_err("it is cut off");
+        assert!(matches!(ended, Lost::Broken | Lost::Closed(None)), "no goodbye: {ended:?}");
+        client = named(&server, "shop").await;
+        let shown = client.control(json!({"clock": "show"})).await;
+        assert_eq!(shown["clock"]["now"], "2000-01-01T00:00:10Z", "time does not go back");
+    }
+    let got = client.take("jobs", 200).await.expect("the server is there");
+    assert_eq!(got.len(), confirmed, "what was confirmed is there, and what was held is ready");
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn without_data_everything_is_gone_when_the_broker_begins_again() {
+    let server = Server::start(&["--faults"]);
+    let mut client = named(&server, "shop").await;
+    client.declare_queue("jobs", QueuePolicy::default()).await;
+    fault(&server, &["add", "cut", "--client", "nobody"]);
+    fault(&server, &["restart"]);
+    let mut client = named(&server, "shop").await;
+    let published = client.publish(to_queue("jobs"), batch(["x"])).await;
+    let refusal = published.expect("the server is there").expect_err("there is no such queue");
+    assert_eq!(refusal.code, Code::UnknownQueue);
+    let left = fault(&server, &["list"]);
+    assert_eq!(left["faults"][0]["client"], "nobody", "faults are the server's: {left}");
+}
+
+#[tokio::test]
+async fn a_broker_does_not_begin_again_where_faults_are_off() {
+    let server = Server::start(&[]);
+    let mut client = named(&server, "shop").await;
+    let (status, answer) = server.post("/v1/faults/restart", &[], "");
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("no_faults")));
+    client.declare_queue("alive", QueuePolicy::default()).await;
+}

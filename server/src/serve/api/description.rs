@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     /// The addresses of control requests, which have a router of their own.
-    const CONTROL: [(&str, &str); 8] = [
+    const CONTROL: [(&str, &str); 9] = [
         ("GET", "/v1/clock"),
         ("POST", "/v1/clock/advance"),
         ("POST", "/v1/clock/freeze"),
@@ -34,6 +34,7 @@ mod tests {
         ("POST", "/v1/faults"),
         ("DELETE", "/v1/faults"),
         ("DELETE", "/v1/faults/{id}"),
+        ("POST", "/v1/faults/restart"),
     ];
 
     fn description() -> Value {

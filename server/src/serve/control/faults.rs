@@ -103,6 +103,8 @@ pub(crate) enum FaultAsk {
     Add(Spec),
     /// One less, or none any more.
     Clear(Option<u64>),
+    /// That the broker ends as in a crash, at once, and begins again from its journal.
+    Restart,
 }
 
 /// The faults of a server.

@@ -35,6 +35,7 @@ pub(crate) fn router() -> Router<Site> {
         .route("/v1/clock/freeze", post(freeze))
         .route("/v1/clock/resume", post(resume))
         .route("/v1/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/v1/faults/restart", post(restart))
         .route("/v1/faults/{id}", delete(clear_fault))
 }
 
@@ -73,6 +74,10 @@ async fn add_fault(State(site): State<Site>, from: From, request: Request<Body>)
     let example = "it should be as {\"fault\":\"cut\",\"client\":\"billing*\",\"on\":\"jobs\"}";
     let what = read(request, example).await.map(|spec| Ask::Fault(FaultAsk::Add(spec)));
     ask(site, from, what).await
+}
+
+async fn restart(State(site): State<Site>, from: From) -> Response {
+    ask(site, from, Ok(Ask::Fault(FaultAsk::Restart))).await
 }
 
 async fn clear_faults(State(site): State<Site>, from: From) -> Response {

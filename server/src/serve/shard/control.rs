@@ -8,6 +8,7 @@ use super::{JournalGone, Shard};
 use crate::serve::clock::{Clock, Virtual};
 use crate::serve::control::faults::FaultAsk;
 use crate::serve::control::{Ask, Asked, Asker, ClockAsk, ClockView, Done, Moved, Trouble, answer};
+use crate::serve::recording::Recorder;
 
 /// What one advance may do on its way, and for how long, while others wait.
 const STEPS_MAX: u32 = 100_000;
@@ -16,6 +17,12 @@ const ADVANCE_MAX: Duration = Duration::from_secs(5);
 impl Shard {
     /// Does what is asked, and answers.
     pub(super) fn control(&mut self, asked: Asked) -> Result<(), JournalGone> {
+        if let (Ok(Ask::Fault(FaultAsk::Restart)), Some(_), None) =
+            (&asked.what, self.outbox.faults(), self.ends_at)
+        {
+            self.restart = Some(asked);
+            return Ok(());
+        }
         let Asked { asker, id, what } = asked;
         let result = match what {
             Ok(Ask::Backup(name)) => {
@@ -34,12 +41,39 @@ impl Shard {
         Ok(())
     }
 
+    /// Ends as in a crash: whoever is connected is cut off, and what was not handed to the journal
+    /// is lost.
+    pub(super) fn crash(&mut self) {
+        self.outbox.cut_all();
+        self.recorder.take().into_iter().for_each(Recorder::end);
+    }
+
+    /// Tells who asked for it that the broker has begun again.
+    pub(crate) fn restarted(&mut self, asked: Asked) {
+        let kind = match &self.clock {
+            Clock::Wall(_) => "wall",
+            Clock::Virtual(_) => "virtual",
+        };
+        let running = match &self.clock {
+            Clock::Wall(_) => true,
+            Clock::Virtual(clock) => clock.is_running(),
+        };
+        let done = Done::Restarted(ClockView::new(kind, running, self.now));
+        let text = answer(asked.id.as_ref(), Ok(&done));
+        match asked.asker {
+            // It was cut off with the others.
+            Asker::Connection(_) => {}
+            Asker::Mailbox(mailbox) => self.outbox.answer_into(mailbox, text),
+        }
+    }
+
     fn fault_asked(&self, ask: FaultAsk) -> Result<Done, Trouble> {
         let faults = self.outbox.faults().ok_or_else(Trouble::no_faults)?;
         match ask {
             FaultAsk::List => Ok(Done::Faults(faults.all())),
             FaultAsk::Add(spec) => faults.add(spec).map(Done::Fault),
             FaultAsk::Clear(id) => faults.clear(id).map(Done::Faults),
+            FaultAsk::Restart => Err(Trouble::unavailable("the server is going down")),
         }
     }
 

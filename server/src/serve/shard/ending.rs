@@ -45,7 +45,7 @@ impl Shard {
 
     /// Everything that was sent is applied: says goodbye, as if every connection had closed, so
     /// that attempts under way are remembered.
-    pub(super) fn stop(mut self) -> Result<(), JournalGone> {
+    pub(super) fn stop(&mut self) -> Result<(), JournalGone> {
         let refusal = Code::ShuttingDown.because("the server is going down");
         for conn in self.outbox.connections() {
             self.say_goodbye(conn, refusal.clone());
