@@ -33,7 +33,7 @@ pub(crate) struct Restored {
 pub(crate) struct Seen {
     pub(crate) entries: u64,
     pub(crate) facts: u64,
-    /// When the last entry was decided.
+    /// When the last entry was decided; without one, when the snapshot was taken.
     pub(crate) last_time: Time,
     /// Whether the server stopped in good order.
     pub(crate) closed: bool,
@@ -131,7 +131,7 @@ pub(crate) fn restore(
     memory.balance(&mut broker)?;
     let mut progress = Progress::new(storage.bytes(), told);
     let mut foreign = None;
-    let mut seen = Seen::default();
+    let mut seen = Seen { last_time: time, ..Seen::default() };
     let end = storage.read(from, &mut |after, entry| {
         seen.entries += 1;
         seen.last_time = seen.last_time.max(entry.time);
