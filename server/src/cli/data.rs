@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Session;
 use super::failure::Failure;
@@ -37,16 +37,36 @@ pub(crate) struct Dump {
     from: Option<u64>,
 }
 
-/// Looks whether a data directory is as it should be.
+/// Looks whether a data directory is as it should be, and those of the namespaces in it.
 pub(crate) fn check(options: &Check, session: &mut Session) -> Result<(), Failure> {
     let found = data::check(&options.dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let mut namespaces = Vec::new();
+    for (name, dir) in data::namespaces(&options.dir) {
+        let found = data::check(&dir).map_err(|error| {
+            Failure::failed(format!("the namespace {name} is not sound: {error}"))
+        })?;
+        namespaces.push((name, found));
+    }
     let out = &mut session.out;
-    if out.is_json() { check_json(&found, out) } else { check_table(&found, out) }
+    if out.is_json() {
+        let mut document = check_json(&found);
+        if !namespaces.is_empty() {
+            document["namespaces"] =
+                namespaces.iter().map(|(name, found)| (name.clone(), check_json(found))).collect();
+        }
+        return out.document(&document);
+    }
+    check_table(&found, out)?;
+    for (name, found) in &namespaces {
+        out.line(format_args!("\nnamespace {name}"))?;
+        check_table(found, out)?;
+    }
+    out.line("sound: every checksum and every invariant holds")
 }
 
-fn check_json(found: &Found, out: &mut Output) -> Result<(), Failure> {
+fn check_json(found: &Found) -> Value {
     let snapshot = found.snapshot.as_ref();
-    out.document(&json!({
+    json!({
         "sound": true,
         "snapshot": snapshot.map(|(position, bytes)| json!({ "position": position, "bytes": bytes })),
         "journal": {
@@ -61,7 +81,7 @@ fn check_json(found: &Found, out: &mut Output) -> Result<(), Failure> {
         },
         "bodies": { "batches": found.bodies.0, "bytes": found.bodies.1 },
         "storedBytes": found.stored_bytes,
-    }))
+    })
 }
 
 fn check_table(found: &Found, out: &mut Output) -> Result<(), Failure> {
@@ -93,8 +113,7 @@ fn check_table(found: &Found, out: &mut Output) -> Result<(), Failure> {
     let batches = indicatif::HumanCount(batches);
     table.row(["bodies on disk".into(), format!("{batches} batches, {}", bytes(size))]);
     table.row(["the broker stores".into(), bytes(found.stored_bytes)]);
-    out.table(&table, "")?;
-    out.line("sound: every checksum and every invariant holds")
+    out.table(&table, "")
 }
 
 /// Prints what a journal holds.

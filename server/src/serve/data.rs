@@ -1,7 +1,7 @@
 //! Data directories that no server uses: what is in them, and whether it is as it should be.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fanlight_core::codec;
 use fanlight_core::{Config, Fact, Limits, Time};
@@ -93,6 +93,18 @@ pub(crate) fn check(dir: &Path) -> Result<Found, Fault> {
         bodies,
         stored_bytes: restored.broker.stored_bytes(),
     })
+}
+
+/// The namespaces that have data in a directory beside the default one, by name.
+pub(crate) fn namespaces(dir: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(there) = std::fs::read_dir(dir.join(super::namespaces::DIRECTORY)) else {
+        return Vec::new();
+    };
+    let dirs = there.flatten().filter(|entry| entry.path().is_dir());
+    let mut all: Vec<(String, PathBuf)> =
+        dirs.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path())).collect();
+    all.sort();
+    all
 }
 
 /// Shows every fact from a position of the journal on, or from the newest snapshot on, for as long

@@ -13,7 +13,6 @@ use fanlight_core::Config;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::Error;
 use super::clock::Timing;
 use super::control::faults::Faults;
 use super::health::Health;
@@ -25,6 +24,7 @@ use super::recovery::{self, Witness};
 use super::shard::Message;
 use super::spans::Ended;
 use super::storage::{FileStorage, Storage, StorageError, VolatileStorage};
+use super::{Error, data};
 use crate::settings::{NAMESPACE_DEFAULT, Settings};
 
 /// Where the others than the default one are in a data directory.
@@ -54,7 +54,7 @@ impl Namespaces {
         health: &Health,
         ended: Option<Ended>,
     ) -> Result<(Namespaces, Ends), Error> {
-        let dirs = directories(settings)?;
+        let dirs = directories(settings);
         let timing = Arc::new(Timing::new(settings.clock));
         // All of them are recovered before any of them changes something.
         let mut restored = Vec::new();
@@ -186,22 +186,17 @@ fn because(outcome: Outcome) -> Error {
 
 /// Every namespace, and where its data is. One that is on disk and not named is not served, which
 /// is told.
-fn directories(settings: &Settings) -> Result<Vec<(String, Option<PathBuf>)>, Error> {
+fn directories(settings: &Settings) -> Vec<(String, Option<PathBuf>)> {
     let mut all = vec![(NAMESPACE_DEFAULT.to_owned(), settings.data.clone())];
     let beside = settings.data.as_deref().map(|dir| dir.join(DIRECTORY));
     for name in &settings.namespaces.0 {
         all.push((name.clone(), beside.as_deref().map(|dir| dir.join(name))));
     }
-    let Some(Ok(there)) = beside.map(std::fs::read_dir) else { return Ok(all) };
-    for entry in there.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && !settings.namespaces.0.contains(&name) {
-            tracing::warn!(
-                "the namespace {name} has data and is not served: --namespaces names it"
-            );
-        }
+    let there = settings.data.as_deref().map(data::namespaces).unwrap_or_default();
+    for (name, _) in there.iter().filter(|(name, _)| !settings.namespaces.0.contains(name)) {
+        tracing::warn!("the namespace {name} has data and is not served: --namespaces names it");
     }
-    Ok(all)
+    all
 }
 
 /// Opens a storage.

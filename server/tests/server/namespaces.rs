@@ -52,6 +52,11 @@ async fn what_is_in_one_namespace_is_not_in_another_and_each_is_kept() {
     let ended = server.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 
+    let path = dir.path().to_str().expect("a plain name");
+    let (status, out, err) = run(&["check", path], &[]);
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.contains("namespace test") && out.contains("namespace orders.eu"), "{out}");
+
     let server = Server::start_in(dir.path(), &["--namespaces", "test"]);
     let ended = server.terminate();
     assert!(ended.stderr.contains("orders.eu has data and is not served"), "{ended:?}");
