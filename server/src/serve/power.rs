@@ -15,7 +15,7 @@ use self::life::{Files, Life};
 use super::journal::Planted;
 use super::storage::simulated::{self, Shared};
 
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 96;
 /// Seeds within which a planted bug has to be found.
 const PLANTED_SEEDS: u64 = 60;
 const LIVES_MAX: u64 = 5;
