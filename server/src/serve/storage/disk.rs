@@ -1,5 +1,5 @@
 //! What is done to files: the one place where the storage changes anything on its disk. Tests have a
-//! disk there that loses power, fills up and fails ([`simulated`]).
+//! disk there that loses power, fills up and fails (`disk/simulated.rs`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
