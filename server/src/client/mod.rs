@@ -474,7 +474,12 @@ fn refused_by(address: &ServerAddress, error: tungstenite::Error) -> ClientError
     let text = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     match text.trim() {
         said if told && !said.is_empty() && !said.starts_with('<') => {
-            ClientError::Denied { address, why: said.to_owned() }
+            let why = said.to_owned();
+            // Another user or token would not change that it has no time.
+            match response.status().as_u16() {
+                503 => ClientError::Closed { address, why: Some(why) },
+                _ => ClientError::Denied { address, why },
+            }
         }
         said if said.starts_with("there is no namespace") => {
             ClientError::NoNamespace { address, why: said.to_owned() }
