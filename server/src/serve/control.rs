@@ -147,10 +147,13 @@ impl Moved {
 impl ClockView {
     /// A clock of this kind at this time.
     pub(crate) fn new(kind: &'static str, running: bool, now: Time) -> ClockView {
-        let instant = UNIX_EPOCH + Duration::from_nanos(now.0);
-        let text = humantime::format_rfc3339(instant).to_string();
-        ClockView { kind, running, now: text, now_ms: now.as_millis(), moved: None }
+        ClockView { kind, running, now: instant(now), now_ms: now.as_millis(), moved: None }
     }
+}
+
+/// A time of the broker, as RFC 3339 with all its digits.
+fn instant(at: Time) -> String {
+    humantime::format_rfc3339(UNIX_EPOCH + Duration::from_nanos(at.0)).to_string()
 }
 
 /// An answer's JSON.
@@ -200,7 +203,7 @@ pub(crate) struct BackupView {
 impl BackupView {
     /// One in this directory.
     pub(crate) fn new(directory: &Path, at: Time, bytes: u64) -> BackupView {
-        let at = humantime::format_rfc3339(UNIX_EPOCH + Duration::from_nanos(at.0)).to_string();
+        let at = instant(at);
         BackupView { directory: directory.display().to_string(), bytes, at }
     }
 }

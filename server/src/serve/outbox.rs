@@ -356,7 +356,7 @@ impl Outbox {
     /// Answers a control request of a connection, after its events so far.
     pub(crate) fn answer(&mut self, conn: ConnId, text: String) {
         if let Some(client) = self.clients.get_mut(&conn) {
-            let (mailbox, frames) = (client.mailbox.clone(), std::mem::take(&mut client.frames));
+            let (mailbox, frames) = (client.mailbox.clone(), client.take_frames());
             self.pack(mailbox.clone(), frames, None);
             self.answer_into(mailbox, text);
         }
